@@ -1,0 +1,20 @@
+"""The backbone alone: every gain is reported against it."""
+
+from torch import Tensor
+
+from iciia.adapters.base import Adapter, Chunk, Cost
+
+
+class BackboneAdapter(Adapter):
+    """Predicts what the backbone predicts."""
+
+    kind = "backbone"
+
+    def start(self, clients: int) -> None:
+        return None
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[Tensor, None]:
+        return chunk.logits, None
+
+    def cost(self) -> Cost:
+        return Cost()

@@ -1,0 +1,38 @@
+"""What the cloud needs of a set of images."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class ImageSource(Protocol):
+    """Numbered, labelled images of one size.
+
+    Attributes:
+        labels: Class of each image, int64 [M].
+        channels: 1 or 3.
+    """
+
+    labels: NDArray[np.int64]
+    channels: int
+
+    def read(self, indices: NDArray[np.int64]) -> Tensor:
+        """The given images, [B], as uint8 [B, channels, height, width]."""
+        ...
+
+
+def in_batches(indices: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Cuts indices, [M], into batches of exactly `size`, the last filled up with its own last index.
+
+    Fixed shapes keep a float product's last bits independent of how many images there are.
+    """
+    batches = [indices[start : start + size] for start in range(0, len(indices), size)]
+    return [np.pad(batch, (0, size - len(batch)), mode="edge") for batch in batches]
+
+
+def as_float(images: Tensor) -> Tensor:
+    """uint8 [B, channels, height, width] -> float32 in [0, 1]."""
+    return images.to(torch.float32) / 255.0

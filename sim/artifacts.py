@@ -1,0 +1,397 @@
+"""What the cloud gives to the simulation: feature stores and trained modules, each made once and cached by content."""
+
+import contextlib
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from iciia.backbone import Backbone, Progress, create_backbone, train_backbone
+from iciia.cloud import TrainingHistory, train
+from iciia.features import ArrayStore, FeatureStore
+from iciia.images import ImageSource
+from iciia.model import ICIIA
+from sim.cache import Cache, digest
+from sim.counter import generator
+from sim.data import Classes, Features, Images, open_data
+from sim.data.base import split_by_class
+from sim.errors import DataError
+from sim.scenario import (
+    BackboneSettings,
+    ClientsSettings,
+    ModuleSettings,
+    Scenario,
+    SuddenDriftSettings,
+)
+from sim.stream import ImagesByClass
+from sim.streams import build_stream
+
+FORMAT = 1
+"""Part of every key; raised when code changes what an artifact holds."""
+
+PARTS = ("backbone", "module", "calibration", "validation")
+SHARES_TRAINED = (0.5, 0.35, 0.05, 0.10)
+SHARES_GIVEN = (0.0, 0.7, 0.1, 0.2)
+"""Shares of the training images, with a backbone trained here and with one that is given."""
+
+StageProgress = Callable[[str], contextlib.AbstractContextManager[Progress]]
+"""Opens a stage with a title; what it gives is told how much is done."""
+
+
+@dataclass(frozen=True)
+class CloudArtifact:
+    """Everything that clients are simulated with.
+
+    Args:
+        classes: The classes.
+        test: Features of the images that clients see.
+        modules: Trained modules by name, in evaluation mode.
+        split: Images of each part.
+        backbone_macs: Multiply-adds of the backbone for one image; None if only its features are known.
+        provenance: Where everything came from: digests, versions, how training went.
+    """
+
+    classes: Classes
+    test: FeatureStore
+    modules: dict[str, ICIIA]
+    split: dict[str, int]
+    backbone_macs: int | None
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Cloud:
+    """Features for the cloud and for the clients, and what made them."""
+
+    classes: Classes
+    train: FeatureStore
+    parts: dict[str, NDArray[np.int64]]
+    test: FeatureStore
+    key: dict[str, Any]
+    split: dict[str, int]
+    backbone_macs: int | None
+    provenance: dict[str, Any]
+
+
+def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArtifact:
+    """Trains what has to be trained and computes what has to be computed, or finds it in the cache.
+
+    Args:
+        scenario: A validated scenario.
+        cache: Where artifacts are.
+        stage: Opens a stage of progress.
+
+    Raises:
+        DataError: The data cannot be used.
+        CacheError: The cache cannot be written.
+    """
+    with torch_threads(scenario.cloud.threads):
+        data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache)
+        if isinstance(data, Images):
+            cloud = _from_images(scenario, data, cache, stage)
+        else:
+            cloud = _from_features(scenario, data)
+        modules, histories = {}, {}
+        for name, settings in scenario.modules.items():
+            modules[name], histories[name] = _module(scenario, name, settings, cloud, cache, stage)
+    provenance = {
+        **cloud.provenance,
+        "data": dict(data.key),
+        "modules": {name: asdict(history) for name, history in histories.items()},
+        "platform": platform_key(),
+    }
+    return CloudArtifact(cloud.classes, cloud.test, modules, cloud.split, cloud.backbone_macs, provenance)
+
+
+def platform_key() -> dict[str, str]:
+    """What must agree for two runs to agree to the last bit."""
+    packages = ("torch", "timm", "numpy")
+    return {
+        "iciia_sim": version("iciia-sim"),
+        **{package: version(package) for package in packages},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+@contextlib.contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Runs torch on so many CPU threads; results depend on them in the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def device_of(scenario: Scenario) -> torch.device:
+    """The device that training and feature extraction run on."""
+    wanted = scenario.cloud.device
+    return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def image_size(scenario: Scenario) -> int:
+    """Height and width to read from image files."""
+    if scenario.backbone is None:
+        return 0
+    if scenario.backbone.image_size is not None:
+        return scenario.backbone.image_size
+    return outline(scenario.backbone, channels=3, classes=None).image_size
+
+
+def outline(settings: BackboneSettings, channels: int, classes: int | None) -> Backbone:
+    """The backbone without its weights, for its dimensions.
+
+    Raises:
+        ValueError: timm cannot make it; the message says why.
+    """
+    with torch.device("meta"):
+        return create_backbone(
+            settings.model, channels, torch.device("meta"), classes, settings.image_size, settings.arguments
+        )
+
+
+# --- features ---------------------------------------------------------------------------------------------------------
+
+
+def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StageProgress) -> _Cloud:
+    settings = scenario.backbone
+    if settings is None:
+        raise DataError("image data need a backbone")
+    shares = SHARES_TRAINED if settings.weights == "train" else SHARES_GIVEN
+    cut = split_by_class(data.train.labels, shares, scenario.cloud_seed, "cloud parts")
+    images = dict(zip(PARTS, cut, strict=True))
+    backbone, key = _backbone(scenario, settings, data, images["backbone"], cache, stage)
+    kept = np.sort(np.concatenate([images[part] for part in PARTS[1:]]))
+    train_store, train_key = _store(backbone, key, data, "train", kept, cache, stage)
+    test_store, _ = _store(backbone, key, data, "test", np.arange(len(data.test.labels)), cache, stage)
+    macs = backbone.macs()
+    return _Cloud(
+        classes=data.classes,
+        train=train_store,
+        parts={part: np.searchsorted(kept, images[part]) for part in PARTS[1:]},
+        test=test_store,
+        key=train_key,
+        split={**{part: len(images[part]) for part in PARTS}, "test": len(data.test.labels)},
+        backbone_macs=macs,
+        provenance={
+            "backbone": {
+                "model": settings.model,
+                "weights": digest(key),
+                "feature_dim": backbone.feature_dim,
+                "classes": backbone.classes,
+                "macs": macs,
+                "parameters": sum(p.numel() for p in backbone.model.parameters()),
+                "test_accuracy": float((test_store.logits.argmax(1) == test_store.labels).mean()),
+                "device": str(backbone.device),
+            },
+            "skipped_images": list(data.skipped),
+        },
+    )
+
+
+def _from_features(scenario: Scenario, data: Features) -> _Cloud:
+    cut = split_by_class(data.train.labels, (0.7, 0.1, 0.2), scenario.cloud_seed, "cloud parts")
+    parts = dict(zip(PARTS[1:], cut, strict=True))
+    split = {"backbone": 0, **{name: len(part) for name, part in parts.items()}, "test": len(data.test.labels)}
+    provenance = {"backbone": {"feature_dim": data.train.feature_dim, "classes": data.train.classes}}
+    return _Cloud(data.classes, data.train, parts, data.test, dict(data.key), split, None, provenance)
+
+
+def _backbone(
+    scenario: Scenario,
+    settings: BackboneSettings,
+    data: Images,
+    part: NDArray[np.int64],
+    cache: Cache,
+    stage: StageProgress,
+) -> tuple[Backbone, dict[str, Any]]:
+    """The backbone with its weights, and a key of what decides its outputs."""
+    device = device_of(scenario)
+    channels = data.train.channels
+
+    def create(**more: Any) -> Backbone:
+        return create_backbone(
+            settings.model, channels, device, image_size=settings.image_size, arguments=settings.arguments, **more
+        )
+
+    if settings.weights != "train":
+        try:
+            if settings.weights == "pretrained":
+                backbone = create(pretrained=True)
+            else:
+                backbone = create(classes=len(data.classes), weights=Path(settings.weights))
+        except ValueError as error:
+            raise DataError(f"backbone.weights: {error}") from error
+        if backbone.classes != len(data.classes):
+            raise DataError(
+                f"backbone.weights: {settings.model} predicts {backbone.classes} classes and the data have "
+                f"{len(data.classes)}; take a checkpoint fine-tuned on these classes, or weights: train"
+            )
+        return backbone, {"backbone": settings.model_dump(), "weights": _weights_digest(backbone)}
+
+    key = {
+        "format": FORMAT,
+        "data": dict(data.key),
+        "backbone": settings.model_dump(),
+        "images": hashlib.sha256(part.tobytes()).hexdigest(),
+        "seed": scenario.cloud_seed,
+        "threads": scenario.cloud.threads,
+        "device": device.type,
+        "platform": platform_key(),
+    }
+
+    def build(folder: Path) -> None:
+        backbone = create(classes=len(data.classes), seed=scenario.cloud_seed)
+        with stage(f"training backbone {settings.model}") as progress:
+            train_backbone(
+                backbone, data.train, part, settings.epochs, settings.batch, settings.learning_rate,
+                scenario.cloud_seed, progress,
+            )  # fmt: skip
+        save_file({name: value.contiguous() for name, value in backbone.model.state_dict().items()}, folder / WEIGHTS)
+
+    weights = load_file(cache.get("backbone", key, build) / WEIGHTS)
+    backbone = create(classes=len(data.classes))
+    backbone.model.load_state_dict(weights)
+    return backbone, {"backbone": digest(key)}
+
+
+WEIGHTS = "model.safetensors"
+
+
+def _weights_digest(backbone: Backbone) -> str:
+    found = hashlib.sha256()
+    for name, value in sorted(backbone.model.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _store(
+    backbone: Backbone,
+    backbone_key: dict[str, Any],
+    data: Images,
+    half: Literal["train", "test"],
+    images: NDArray[np.int64],
+    cache: Cache,
+    stage: StageProgress,
+) -> tuple[ArrayStore, dict[str, Any]]:
+    """Features of one half of the images, and their key."""
+    source: ImageSource = getattr(data, half)
+    key = {
+        "format": FORMAT,
+        "backbone": backbone_key,
+        "data": dict(data.key),
+        "half": half,
+        "images": hashlib.sha256(images.tobytes()).hexdigest(),
+        "threads": torch.get_num_threads(),
+        "device": backbone.device.type,
+        "platform": platform_key(),
+    }
+
+    def build(folder: Path) -> None:
+        store = ArrayStore.create(folder, source.labels[images], backbone.feature_dim, backbone.classes)
+
+        def write(first: int, features: torch.Tensor, logits: torch.Tensor) -> None:
+            store.features[first : first + len(features)] = features.numpy()
+            store.logits[first : first + len(logits)] = logits.numpy()
+
+        with stage(f"computing features of {len(images):,} {half} images") as progress:
+            backbone.extract(source, images, write, progress=progress)
+
+    return ArrayStore.open(cache.get("features", key, build)), key
+
+
+# --- modules ----------------------------------------------------------------------------------------------------------
+
+
+def _module(
+    scenario: Scenario, name: str, settings: ModuleSettings, cloud: _Cloud, cache: Cache, stage: StageProgress
+) -> tuple[ICIIA, TrainingHistory]:
+    device = device_of(scenario)
+    key = {
+        "format": FORMAT,
+        "features": cloud.key,
+        "module": settings.model_dump(),
+        "subset": scenario.clients.subset.model_dump(),
+        "superclass": None if cloud.classes.superclass is None else cloud.classes.superclass.tolist(),
+        "seed": scenario.cloud_seed,
+        "threads": scenario.cloud.threads,
+        "device": device.type,
+        "platform": platform_key(),
+    }
+
+    def create() -> ICIIA:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(scenario.cloud_seed)
+            return ICIIA(
+                cloud.train.feature_dim,
+                cloud.train.classes,
+                settings.layers,
+                settings.heads,
+                settings.partitions,
+                settings.dropout,
+            )
+
+    def build(folder: Path) -> None:
+        module = create().to(device)
+        with stage(f"training module {name}") as progress:
+            history = train(
+                module,
+                cloud.train,
+                _sampler(scenario, settings, cloud, "module"),
+                _sampler(scenario, settings, cloud, "validation"),
+                settings.steps,
+                settings.batch,
+                settings.learning_rate,
+                settings.capacity,
+                scenario.cloud_seed,
+                progress=progress,
+            )
+        save_file({name: value.cpu().contiguous() for name, value in module.state_dict().items()}, folder / WEIGHTS)
+        (folder / "history.json").write_text(json.dumps(asdict(history)))
+
+    folder = cache.get("module", key, build)
+    module = create()
+    module.load_state_dict(load_file(folder / WEIGHTS))
+    return module.eval(), TrainingHistory(**json.loads((folder / "history.json").read_text()))
+
+
+def _sampler(
+    scenario: Scenario, settings: ModuleSettings, cloud: _Cloud, part: str
+) -> Callable[[np.random.Generator, int], NDArray[np.int64]]:
+    """Streams of simulated training clients over one part of the cloud's images."""
+    images = cloud.parts[part]
+    by_class = ImagesByClass.of(np.asarray(cloud.train.labels)[images], len(cloud.classes))
+    empty = np.flatnonzero(by_class.count == 0)
+    if len(empty):
+        raise DataError(
+            f"data: class {cloud.classes.names[empty[0]]!r} has too few images: none of them falls into the {part} part"
+        )
+    clients = ClientsSettings(
+        count=1,
+        images=settings.length,
+        subset=scenario.clients.subset,
+        drift=SuddenDriftSettings(kind="sudden", every=settings.drift_every, stagger=True),
+    )
+    # a seed of its own, so that no training client is one of the simulated clients
+    seed = int(generator(scenario.cloud_seed, f"sampler {part}").integers(2**62))
+    stream = build_stream(clients, seed, cloud.classes.superclass, by_class)
+
+    def sample(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        numbers = rng.integers(2**62, size=count)
+        (chunk,) = stream.chunks(numbers, settings.length)
+        return images[chunk.images]
+
+    return sample

@@ -1,0 +1,119 @@
+"""The artifact cache: whatever is expensive is made once and found again by its content.
+
+An artifact is a folder named after the digest of everything that its content depends on. It is made in a temporary folder and
+renamed when it is complete, so that one which exists is whole, however many processes made it at once.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from sim.errors import CacheError
+
+KEY_FILE = "key.json"
+
+
+def default_folder() -> Path:
+    """`$ICIIA_CACHE`, or the user's cache folder."""
+    return Path(os.environ.get("ICIIA_CACHE") or user_cache_path("iciia-sim")).expanduser()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One artifact.
+
+    Args:
+        kind: What it is, `features` for instance.
+        digest: Of its key.
+        size_bytes: Of its files.
+        used: When it was last asked for, seconds since 1970.
+        path: Its folder.
+    """
+
+    kind: str
+    digest: str
+    size_bytes: int
+    used: float
+    path: Path
+
+
+class Cache:
+    """Artifacts by content.
+
+    Args:
+        folder: Where they are; `default_folder()` if None.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_folder()
+
+    def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
+        """The folder of an artifact, made now if it is not there.
+
+        Args:
+            kind: What it is.
+            key: Everything that its content depends on, as JSON.
+            build: Fills the empty folder that it is given.
+
+        Raises:
+            CacheError: The cache folder cannot be written.
+        """
+        text = json.dumps(key, sort_keys=True, default=str)
+        target = self.folder / kind / digest(key)
+        if (target / KEY_FILE).is_file():
+            os.utime(target / KEY_FILE)
+            return target
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+        except OSError as error:
+            raise CacheError(
+                f"{target.parent}: the cache cannot be written ({error.strerror}); set ICIIA_CACHE to a folder that can"
+            ) from error
+        try:
+            build(temporary)
+            (temporary / KEY_FILE).write_text(text)
+            try:
+                temporary.rename(target)
+            except OSError as error:
+                if not (target / KEY_FILE).is_file():  # otherwise another process was faster, with the same content
+                    raise CacheError(f"{target}: the cache cannot be written ({error.strerror})") from error
+        except OSError as error:
+            raise CacheError(f"{temporary}: writing to the cache failed ({error.strerror})") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return target
+
+    def entries(self) -> list[Entry]:
+        """Everything in the cache, last used first."""
+        found = []
+        for file in self.folder.glob(f"*/*/{KEY_FILE}"):
+            size = sum(part.stat().st_size for part in file.parent.rglob("*") if part.is_file())
+            used = file.stat().st_mtime
+            found.append(Entry(file.parent.parent.name, file.parent.name, size, used, file.parent))
+        return sorted(found, key=lambda entry: -entry.used)
+
+    def prune(self, unused_days: float) -> list[Entry]:
+        """Deletes what has not been used for so many days, and what was left half-made a day ago or longer."""
+        now = time.time()
+        old = [entry for entry in self.entries() if now - entry.used >= unused_days * 86400]
+        for entry in old:
+            shutil.rmtree(entry.path)
+        for left in self.folder.glob("*/.making-*"):
+            if now - left.stat().st_mtime > 86400:
+                shutil.rmtree(left, ignore_errors=True)
+        return old
+
+
+def digest(key: Mapping[str, Any]) -> str:
+    """Digest of a key: 20 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()[:20]

@@ -1,0 +1,122 @@
+"""The command line: `iciia`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sim.cache import Cache
+from sim.engine import run as run_scenario
+from sim.errors import ScenarioError, SimError
+from sim.feasibility import check_data
+from sim.report import rendered
+from sim.scenario import Scenario
+from sim.scenario_file import read, shipped
+from sim.validation import validate as validate_document
+
+app = typer.Typer(
+    name="iciia",
+    help="Simulate many clients, each with its own drifting stream of images, through one cloud-trained model.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+cache_app = typer.Typer(help="The artifact cache: trained models and computed features.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the name of a shipped scenario.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. clients.count=1000.")
+]
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    overrides: SetOption = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the report; reports/NAME-DATE if left out.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Worker processes; one for each CPU if left out, 0 for none and no Ray.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Run a scenario and leave a report.
+
+    Examples: iciia run quickstart · iciia run my.yaml --set clients.count=1000 --out reports/big
+    """
+    if out is not None and resume is not None and out != resume:
+        raise typer.BadParameter("--out and --resume name different folders; give one of them")
+    report = run_scenario(
+        scenario, overrides=overrides or (), out=resume or out, workers=workers, resume=resume is not None, quiet=quiet
+    )
+    console = Console(soft_wrap=True)
+    console.print(rendered(report))
+    console.print(f"report: {report.folder}", highlight=False)
+
+
+@app.command()
+def validate(
+    scenarios: Annotated[list[str], typer.Argument(metavar="SCENARIO...", help="YAML files or shipped scenarios.")],
+    overrides: SetOption = None,
+) -> None:
+    """Check scenarios: every problem at once, with its line; exit code 2 if there is one."""
+    sound = True
+    for name in scenarios:
+        try:
+            document = read(name).override(overrides or ())
+            check_data(document, validate_document(document), Cache())
+            print(f"{name}: ok")
+        except ScenarioError as error:
+            print(error, file=sys.stderr)
+            sound = False
+    if not sound:
+        raise typer.Exit(2)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of scenarios, for editors."""
+    print(json.dumps(Scenario.model_json_schema(), indent=2))
+
+
+@app.command()
+def scenarios() -> None:
+    """List the scenarios that come with the package."""
+    for name, path in shipped().items():
+        print(f"{name:<24} {path}")
+
+
+@cache_app.command("ls")
+def cache_ls() -> None:
+    """List what is in the cache, last used first."""
+    cache = Cache()
+    entries = cache.entries()
+    for entry in entries:
+        print(f"{entry.kind:<10} {entry.digest} {entry.size_bytes / 1e6:10.1f} MB")
+    print(f"{len(entries)} artifacts, {sum(entry.size_bytes for entry in entries) / 1e6:.1f} MB in {cache.folder}")
+
+
+@cache_app.command("prune")
+def cache_prune(
+    unused_days: Annotated[float, typer.Option(min=0, help="Delete what has not been used for so many days.")] = 30,
+) -> None:
+    """Delete what has not been used for a while; it is made again when it is needed."""
+    gone = Cache().prune(unused_days)
+    print(f"deleted {len(gone)} artifacts, {sum(entry.size_bytes for entry in gone) / 1e6:.1f} MB")
+
+
+def main() -> None:
+    """Runs the command line; errors meant for the reader go to stderr without a traceback."""
+    try:
+        app()
+    except SimError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The collector: the only writer of a report's rows, and the keeper of running totals.
+
+A range of cohorts is committed by renaming complete, fsynced Parquet files whose names are the range. The presence of the range's
+`clients` file, renamed last, is the commit; nothing else records it. A collector that is started on a folder finds what is
+committed and deletes what was left half-written.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim import tables
+from sim.client import CohortResult
+from sim.errors import RunError
+from sim.records import Sums, add_sums, cohort_tables, sums_table
+
+MOST_FILES = 256
+"""Most files of a table; a range holds as many cohorts as it takes."""
+
+_TEMPORARY = ".tmp"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a run writes, and where.
+
+    Args:
+        folder: The report's folder.
+        cohorts: Number of cohorts.
+        adapters: Names of the adapters.
+        sharded: Tables with a file for each range, the committing one last.
+        window: Images in a window.
+        horizon: Images after a drift that aligned tables cover.
+        largest_bank: Largest bank capacity among the adapters.
+        metadata: What every file carries.
+    """
+
+    folder: Path
+    cohorts: int
+    adapters: Sequence[str]
+    sharded: Sequence[str]
+    window: int
+    horizon: int
+    largest_bank: int
+    metadata: Mapping[str, str]
+
+    @property
+    def per_range(self) -> int:
+        """Cohorts in a range."""
+        return -(-self.cohorts // MOST_FILES)
+
+    def range_of(self, cohort: int) -> range:
+        """The range that a cohort belongs to."""
+        first = cohort // self.per_range * self.per_range
+        return range(first, min(first + self.per_range, self.cohorts))
+
+    def file(self, table: str, cohorts: range) -> Path:
+        """A table's file for one range."""
+        return self.folder / table / f"cohorts-{cohorts.start:07d}-{cohorts.stop - 1:07d}.parquet"
+
+    def committed(self) -> set[int]:
+        """Cohorts whose range is committed."""
+        ranges = [self.range_of(first) for first in range(0, self.cohorts, self.per_range)]
+        return {c for part in ranges if self.file(self.sharded[-1], part).is_file() for c in part}
+
+
+@dataclass
+class Totals:
+    """How far a run is.
+
+    Args:
+        clients: Clients done.
+        images: Images done.
+        correct: Right predictions of each adapter.
+    """
+
+    clients: int = 0
+    images: int = 0
+    correct: dict[str, int] = field(default_factory=dict)
+
+
+class Collector:
+    """Turns cohort results into files.
+
+    Args:
+        layout: What to write, and where.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.totals = Totals(correct=dict.fromkeys(layout.adapters, 0))
+        self._waiting: dict[int, tuple[dict[str, pa.Table], Sums]] = {}
+        try:
+            for table in layout.sharded:
+                (layout.folder / table).mkdir(parents=True, exist_ok=True)
+                for left in (layout.folder / table).glob(f"*{_TEMPORARY}"):
+                    left.unlink()
+        except OSError as error:
+            raise RunError(f"{layout.folder}: the report cannot be written there ({error.strerror})") from error
+        for first in sorted({layout.range_of(cohort).start for cohort in layout.committed()}):
+            self._count(pq.read_table(layout.file("sums", layout.range_of(first))))
+
+    def add(self, result: CohortResult) -> Totals:
+        """Takes a cohort's result, and commits its range if that is now complete. A cohort may come twice.
+
+        Returns:
+            The running totals.
+
+        Raises:
+            RunError: Writing failed; nothing half-written counts.
+        """
+        layout = self.layout
+        cohorts = layout.range_of(result.cohort)
+        if layout.file(layout.sharded[-1], cohorts).is_file():
+            return self.totals
+        rows, sums = cohort_tables(
+            result, layout.adapters, layout.window, layout.horizon, "events" in layout.sharded, layout.largest_bank
+        )
+        if result.cohort not in self._waiting:
+            self._count(sums_table(sums))
+        self._waiting[result.cohort] = rows, sums
+        if all(cohort in self._waiting for cohort in cohorts):
+            self._commit(cohorts)
+        return self.totals
+
+    def _commit(self, cohorts: range) -> None:
+        parts = [self._waiting.pop(cohort) for cohort in cohorts]
+        total: Sums = {}
+        for _, sums in parts:
+            add_sums(total, sums)
+        for table in self.layout.sharded:
+            whole = sums_table(total) if table == "sums" else pa.concat_tables([rows[table] for rows, _ in parts])
+            write(self.layout.file(table, cohorts), whole, self.layout.metadata)
+
+    def _count(self, sums: pa.Table) -> None:
+        for row in sums.to_pylist():
+            if row["table"] != "summary":
+                continue
+            if row["measure"] == "correct":
+                self.totals.correct[row["adapter"]] += int(row["value"])
+            elif row["adapter"] == self.layout.adapters[0] and row["measure"] in ("clients", "images"):
+                setattr(self.totals, row["measure"], getattr(self.totals, row["measure"]) + int(row["value"]))
+
+
+def write(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
+    """Writes a Parquet file so that it is there completely or not at all.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(tables.with_metadata(table, metadata), file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written ({error.strerror}); what was committed before stays") from error

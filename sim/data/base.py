@@ -1,0 +1,124 @@
+"""The two shapes that data come in: images to run a backbone over, or features that somebody has already computed."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iciia.features import FeatureStore
+from iciia.images import ImageSource
+from sim.counter import generator
+from sim.errors import DataError
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a data set.
+
+    Args:
+        names: Name of each class, [C].
+        superclass: Superclass of each class, int64 [C]; None where classes are not grouped.
+        superclass_names: Name of each superclass, [S].
+    """
+
+    names: Sequence[str]
+    superclass: NDArray[np.int64] | None = None
+    superclass_names: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images, split into what the cloud may learn from and what clients see.
+
+    Args:
+        key: Identifies the content: equal keys mean equal images.
+        classes: The classes.
+        train: Images for the cloud.
+        test: Images for the clients' streams.
+        skipped: Unreadable files that were left out.
+    """
+
+    key: Mapping[str, Any]
+    classes: Classes
+    train: ImageSource
+    test: ImageSource
+    skipped: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features and logits that need no backbone of ours.
+
+    Args:
+        key: Identifies the content.
+        classes: The classes.
+        train: For the cloud; the backbone has not been trained on it.
+        test: For the clients' streams.
+    """
+
+    key: Mapping[str, Any]
+    classes: Classes
+    train: FeatureStore
+    test: FeatureStore
+
+
+def read_superclasses(path: Path, num_classes: int) -> tuple[NDArray[np.int64], list[str]]:
+    """Reads a CSV file with the columns `class_index,superclass` (a number or a name) and, optionally, `superclass_name`.
+
+    Returns:
+        Superclass of each class, int64 [C], numbered in order of appearance, and their names.
+
+    Raises:
+        DataError: The file, a column, a class or a number is missing or wrong; the message says which.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a CSV file of superclasses: {error}") from error
+    found: dict[int, str] = {}
+    names: dict[str, str] = {}
+    for line, row in enumerate(rows, start=2):
+        try:
+            index, group = int(row["class_index"]), row["superclass"].strip()
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"{path}: line {line} got {dict(row)}; expected the columns class_index (an integer) and superclass"
+            ) from error
+        if not 0 <= index < num_classes:
+            raise DataError(f"{path}: line {line} got class_index {index}; expected 0 to {num_classes - 1}")
+        found[index] = group
+        names.setdefault(group, row.get("superclass_name") or group)
+    missing = sorted(set(range(num_classes)) - set(found))
+    if missing:
+        raise DataError(f"{path}: no superclass for {len(missing)} of {num_classes} classes, the first is {missing[0]}")
+    numbers = {group: number for number, group in enumerate(names)}
+    return np.array([numbers[found[c]] for c in range(num_classes)], dtype=np.int64), list(names.values())
+
+
+def split_by_class(labels: NDArray[np.integer], shares: Sequence[float], seed: int, purpose: str) -> list[NDArray[np.int64]]:
+    """Cuts images into disjoint parts that hold the given shares of every class.
+
+    Args:
+        labels: Class of each image, int [M].
+        shares: Share of each part; they sum to 1.
+        seed: Which images go where.
+        purpose: Names the draw, so that two cuts with one seed are independent.
+
+    Returns:
+        Image numbers of each part, ascending.
+    """
+    order = generator(seed, purpose).permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    count = np.bincount(labels)
+    first = np.concatenate([[0], np.cumsum(count)[:-1]])
+    place = (np.arange(len(labels)) - first[labels[order]] + 0.5) / count[labels[order]]
+    part = np.searchsorted(np.cumsum(shares)[:-1], place)
+    return [np.sort(order[part == number]) for number in range(len(shares))]

@@ -1,0 +1,71 @@
+"""The user's own features: two `.npz` files, `train` and `test`."""
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from iciia.features import ArrayStore
+from sim.data.base import Classes, Features, read_superclasses
+from sim.errors import DataError
+
+
+def open_features(train: Path, test: Path, superclasses: Path | None) -> Features:
+    """Reads features, logits and labels from `.npz` files.
+
+    Args:
+        train: For the cloud. The backbone must not have been trained on these images: its logits would be overconfident there.
+        test: For the clients' streams.
+        superclasses: CSV file of superclasses, or None.
+
+    Raises:
+        DataError: A file or an array is missing, of the wrong shape or type, or holds NaN or infinity.
+    """
+    stores = [_read(train), _read(test)]
+    for name in ("features", "logits"):
+        a, b = (getattr(store, name).shape[1] for store in stores)
+        if a != b:
+            raise DataError(f"{test}: {name} has {b} columns, and {a} in {train}; they must agree")
+    num_classes = stores[0].classes
+    for path, store in zip((train, test), stores, strict=True):
+        if store.labels.max() >= num_classes:
+            raise DataError(f"{path}: labels go up to {store.labels.max()}, and logits have {num_classes} columns")
+    names = [str(c) for c in range(num_classes)]
+    groups = read_superclasses(superclasses, num_classes) if superclasses else (None, ())
+    key = {"kind": "features", "train": _digest(train), "test": _digest(test)}
+    return Features(key, Classes(names, *groups), stores[0], stores[1])
+
+
+def _read(path: Path) -> ArrayStore:
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for name in ("features", "logits", "labels"):
+                if name not in file.files:
+                    raise DataError(f"{path}: has no array {name!r}, only {', '.join(file.files) or 'nothing'}")
+                arrays[name] = file[name]
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as an .npz file of plain arrays: {error}") from error
+    features, logits, labels = arrays["features"], arrays["logits"], arrays["labels"]
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(f"{path}: labels is {labels.dtype} {list(labels.shape)}; expected integers [M]")
+    if len(labels) == 0 or labels.min() < 0:
+        raise DataError(f"{path}: labels must hold at least one image and no negative number")
+    for name, array in (("features", features), ("logits", logits)):
+        if array.ndim != 2 or array.dtype not in (np.float16, np.float32) or len(array) != len(labels):
+            raise DataError(
+                f"{path}: {name} is {array.dtype} {list(array.shape)}; expected float16 or float32 [{len(labels)}, .], "
+                "a row for each label"
+            )
+        bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+        if len(bad):
+            raise DataError(f"{path}: {name} has NaN or infinity in {len(bad)} rows, the first is row {bad[0]}")
+    return ArrayStore(features.astype(np.float32), logits.astype(np.float32), labels.astype(np.int64))
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""What can go wrong, as one tree.
+
+    SimError
+    |- ScenarioError   the scenario asks for something impossible; lists every problem with its line
+    |- DataError       images, arrays or class lists that cannot be used
+    |- CacheError      an artifact in the cache cannot be read or written
+    |- RunError        a run failed; what was committed stays
+    `- ReportError     a folder that is no report, or that belongs to something else
+
+The command line prints the message of any of them to stderr, without a traceback. Exit code 2 for a scenario or data that
+must be changed, 1 for the rest.
+"""
+
+from dataclasses import dataclass
+
+
+class SimError(Exception):
+    """Base of every error that is meant for the reader, not for a debugger."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a scenario.
+
+    Args:
+        where: Dotted key, for example `clients.drift.kind`.
+        message: What was got, what is allowed and what to do.
+        line: Line in the YAML file; None where there is no file or the key came from `--set`.
+    """
+
+    where: str
+    message: str
+    line: int | None = None
+
+
+class ScenarioError(SimError):
+    """Every problem of a scenario at once."""
+
+    exit_code = 2
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        self.source = source
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        places = [f"line {p.line}" if p.line is not None else "" for p in problems]
+        width_line = max((len(place) for place in places), default=0)
+        width_where = max((len(p.where) for p in problems), default=0)
+        rows = [
+            f"  {place:<{width_line}}  {p.where:<{width_where}}  {p.message}"
+            for place, p in zip(places, problems, strict=True)
+        ]
+        super().__init__("\n".join([f"{source}: {count}", *rows]))
+
+    def __reduce__(self) -> tuple[type, tuple[str, list[Problem]]]:
+        return type(self), (self.source, self.problems)
+
+
+class DataError(SimError):
+    """Images, arrays or class lists that cannot be used."""
+
+    exit_code = 2
+
+
+class CacheError(SimError):
+    """An artifact in the cache cannot be read or written."""
+
+
+class RunError(SimError):
+    """A run failed; what was committed stays."""
+
+
+class ReportError(SimError):
+    """A folder that is no report, or that belongs to something else."""
+
+    exit_code = 2

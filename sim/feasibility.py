@@ -1,0 +1,116 @@
+"""What can only be judged with the data at hand: whether the scenario asks of them what they have."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from safetensors import SafetensorError
+
+from iciia.partition import check_partitions
+from sim.artifacts import image_size, outline
+from sim.cache import Cache
+from sim.client import Job
+from sim.data import Features, Images, open_data
+from sim.errors import DataError, Problem, ScenarioError
+from sim.scenario import Scenario, SuddenDriftSettings
+from sim.scenario_file import Document, Key
+from sim.stream import ImagesByClass
+from sim.streams import build_stream
+from sim.validation import dotted
+
+CLIENTS_AT_A_TIME = 1024
+
+
+def check_data(document: Document, scenario: Scenario, cache: Cache) -> None:
+    """Opens the data and checks everything that depends on them. Trains and computes nothing.
+
+    Raises:
+        ScenarioError: All problems found.
+    """
+    found = list(_problems(scenario, cache))
+    if found:
+        problems = [Problem(dotted(key), message, document.line(key)) for key, message in found]
+        raise ScenarioError(document.source, problems)
+
+
+def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
+    try:
+        size = image_size(scenario)
+    except ValueError as error:
+        yield ("backbone", "model"), str(error)
+        return
+    try:
+        data = open_data(scenario.data, scenario.cloud_seed, size, cache)
+    except DataError as error:
+        yield ("data",), str(error)
+        return
+    subsets = list(_subset_problems(scenario, data))
+    yield from subsets
+    if not subsets:
+        yield from _shortages(scenario, data)
+    yield from _dimension_problems(scenario, data)
+
+
+def _subset_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
+    key: Key = ("clients", "subset", "classes")
+    wanted, drift, classes = scenario.clients.subset.classes, scenario.clients.drift, data.classes
+    drifts = isinstance(drift, SuddenDriftSettings)
+    if wanted == "superclass":
+        groups = 0 if classes.superclass is None else len(np.unique(classes.superclass))
+        if groups == 0:
+            yield key, f"{scenario.data.kind} data have no superclasses; give a number of classes, 1 to {len(classes)}"
+        elif groups == 1 and drifts:
+            yield key, "the data have a single superclass, and drift needs another to go to"
+    elif wanted > len(classes):
+        yield key, f"got {wanted}, and the data have {len(classes)} classes"
+    elif isinstance(drift, SuddenDriftSettings):
+        fresh = wanted - round(drift.overlap * wanted)
+        if fresh == 0:
+            yield ("clients", "drift", "overlap"), f"got {drift.overlap}: of {wanted} classes it replaces none; lower it"
+        elif wanted + fresh > len(classes):
+            yield key, f"got {wanted}: a drift brings {fresh} new ones, and the data have {len(classes)} classes in all"
+
+
+def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
+    """Whether a client asks for more images of a class than there are, without replacement."""
+    clients = scenario.clients
+    images = ImagesByClass.of(np.asarray(data.test.labels), len(data.classes))
+    if (images.count == 0).any():
+        name = data.classes.names[int(np.argmin(images.count))]
+        yield ("data",), f"class {name!r} has no image for the clients; every class needs one"
+        return
+    if clients.sampling == "with_replacement" or images.count.min() >= clients.images:
+        return
+    stream = build_stream(clients, scenario.seed, data.classes.superclass, images)
+    for first in range(0, clients.count, CLIENTS_AT_A_TIME):
+        numbers = np.arange(first, min(first + CLIENTS_AT_A_TIME, clients.count))
+        most = stream.most_of_a_class(numbers)
+        short = np.flatnonzero(most > images.count)
+        if len(short):
+            c = int(short[np.argmax((most / images.count)[short])])
+            yield (
+                ("clients", "sampling"),
+                f"some client meets {most[c]} images of class {data.classes.names[c]!r}, which has {images.count[c]}; lower "
+                "clients.images, give more images, or set with_replacement",
+            )
+            return
+
+
+def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
+    """Whether heads and partitions divide the feature dimension."""
+    if isinstance(data, Images):
+        if scenario.backbone is None:
+            return
+        try:
+            features = outline(scenario.backbone, data.train.channels, len(data.classes)).feature_dim
+        except (ValueError, SafetensorError) as error:
+            yield ("backbone", "model"), str(error)
+            return
+    else:
+        features = data.train.feature_dim
+    for name, module in scenario.modules.items():
+        try:
+            check_partitions(features, module.partitions)
+        except ValueError as error:
+            yield ("modules", name, "partitions"), str(error)
+        if features % module.heads:
+            yield ("modules", name, "heads"), f"got {module.heads}, which does not divide the feature dimension {features}"

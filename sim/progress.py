@@ -1,0 +1,102 @@
+"""Live progress: bars on a terminal, a line for each finished stage elsewhere, nothing if quiet."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from iciia.backbone import Progress as Update
+from sim.collector import Totals
+
+
+class Display:
+    """Shows how far a run is, on stderr.
+
+    Args:
+        quiet: Whether to show nothing.
+        console: Where to; stderr if None.
+    """
+
+    def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
+        self.quiet = quiet
+        self.console = console or Console(stderr=True)
+
+    def note(self, text: str) -> None:
+        """A line of its own."""
+        if not self.quiet:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    @contextlib.contextmanager
+    def stage(self, title: str) -> Iterator[Update]:
+        """A stage of known length. Yields what is to be called with (done, all)."""
+        with self._bar(title) as update:
+            yield lambda done, total: update(done, total, "")
+
+    @contextlib.contextmanager
+    def clients(self, count: int) -> Iterator["ClientsDisplay"]:
+        """The simulation of so many clients."""
+        with self._bar("simulating clients") as update:
+            yield ClientsDisplay(update, count)
+
+    @contextlib.contextmanager
+    def _bar(self, title: str) -> Iterator["_Update"]:
+        started = time.perf_counter()
+        if self.quiet or not self.console.is_terminal:
+            last = _Last()
+            yield last
+            if not self.quiet:
+                seconds = time.perf_counter() - started
+                self.console.print(f"{title}: {last.text()} in {seconds:.1f} s", highlight=False, soft_wrap=True)
+            return
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+        )  # fmt: skip
+        with Progress(*columns, console=self.console) as bar:
+            task = bar.add_task(title, total=None, note="")
+            yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+
+
+class ClientsDisplay:
+    """Clients done, images a second and running accuracy by adapter.
+
+    Args:
+        update: Told (done, all, note).
+        count: Clients in all.
+    """
+
+    def __init__(self, update: "_Update", count: int) -> None:
+        self._update = update
+        self._count = count
+        self._started = time.perf_counter()
+        self._before: int | None = None
+
+    def report(self, totals: Totals) -> None:
+        """Shows running totals; what a resumed run found does not count towards its speed."""
+        if self._before is None:
+            self._before = 0 if totals.clients == 0 else totals.images
+        speed = (totals.images - self._before) / max(time.perf_counter() - self._started, 1e-9)
+        parts = [f"{name} {correct / totals.images:.3f}" for name, correct in totals.correct.items() if totals.images]
+        self._update(totals.clients, self._count, f"{speed:,.0f} images/s  {'  '.join(parts)}")
+
+
+class _Update:
+    """What a bar is told; a plain function on a terminal."""
+
+    def __call__(self, done: int, total: int, note: str) -> None:
+        raise NotImplementedError
+
+
+class _Last(_Update):
+    """Remembers the last thing it was told."""
+
+    def __init__(self) -> None:
+        self.done, self.total, self.note = 0, 0, ""
+
+    def __call__(self, done: int, total: int, note: str) -> None:
+        self.done, self.total, self.note = done, total, note
+
+    def text(self) -> str:
+        return f"{self.done:,} of {self.total:,}" + (f" ({self.note})" if self.note else "")

@@ -1,0 +1,303 @@
+"""From what happened in a cohort to rows.
+
+Tables with a row for each client are made as they are. Everything else is a sum over clients: a cohort gives its part in one
+long table (table, adapter, key, measure, value), parts are added in cohort order, and `sim.totals` makes tables of the total.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sim import tables
+from sim.client import CohortResult
+
+CALIBRATION_BINS = 15
+
+Sums = dict[tuple[str, str, int, str], float]
+"""(table, adapter, key, measure) -> value."""
+
+
+def cohort_tables(
+    result: CohortResult, adapters: Sequence[str], window: int, horizon: int, events: bool, largest_bank: int
+) -> tuple[dict[str, pa.Table], Sums]:
+    """The rows of one cohort.
+
+    Args:
+        result: What happened.
+        adapters: Their names, [A].
+        window: Images in a window.
+        horizon: Images after a drift that aligned sums cover.
+        events: Whether a row for every prediction is wanted.
+        largest_bank: Repeats are counted within this many images.
+
+    Returns:
+        Tables by name, and the cohort's part of the sums.
+    """
+    correct = result.correct
+    drifts = _Drifts.of(result, window, horizon)
+    found = {
+        "windows": _windows(result, correct, adapters, window),
+        "clients": _clients(result, correct, adapters),
+        "drifts": _drift_rows(result, correct, adapters, drifts, window),
+    }
+    if events:
+        found["events"] = _events(result, adapters)
+    sums: Sums = {}
+    for part in (
+        _adapter_sums(result, correct, adapters, drifts, window),
+        _class_sums(result, correct, adapters),
+        _calibration_sums(result, correct, adapters),
+        _aligned_sums(result, correct, adapters, drifts, window, horizon),
+        _audit_sums(result, drifts, largest_bank),
+    ):
+        for table, adapter, key, measure, value in part:
+            sums[table, adapter, key, measure] = float(value)
+    return found, sums
+
+
+def sums_table(sums: Sums) -> pa.Table:
+    """Sums as rows, sorted by key."""
+    keys = sorted(sums)
+    columns: list[tuple[object, ...]] = list(zip(*keys, strict=True))
+    names = ("table", "adapter", "key", "measure")
+    return tables.make("sums", {**dict(zip(names, columns, strict=True)), "value": [sums[key] for key in keys]})
+
+
+def add_sums(total: Sums, part: Sums) -> None:
+    """Adds a part to a total."""
+    for key, value in part.items():
+        total[key] = total.get(key, 0.0) + value
+
+
+Part = Iterator[tuple[str, str, int, str, float]]
+
+
+def _named(adapters: Sequence[str], per_adapter: int) -> pa.DictionaryArray:
+    """The adapter column of rows that come adapter by adapter."""
+    codes = np.repeat(np.arange(len(adapters), dtype=np.int32), per_adapter)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(adapters), pa.string()))
+
+
+def _windows(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], window: int) -> pa.Table:
+    steps = np.arange(0, correct.shape[2], window)
+    right = np.add.reduceat(correct, steps, axis=2, dtype=np.int32)  # [A, K, W]
+    images = np.diff(np.append(steps, correct.shape[2]))
+    shape = right.shape
+    return tables.make(
+        "windows",
+        {
+            "client": np.broadcast_to(result.clients[:, None], shape).ravel(),
+            "window": np.broadcast_to(np.arange(len(steps)), shape).ravel(),
+            "step": np.broadcast_to(steps, shape).ravel(),
+            "adapter": _named(adapters, shape[1] * shape[2]),
+            "images": np.broadcast_to(images, shape).ravel(),
+            "correct": right.ravel(),
+        },
+    )
+
+
+def _per_client(
+    correct: NDArray[np.bool_], adapters: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracy of each adapter and client, and its gain over the backbone, each [A, K]."""
+    accuracy = correct.mean(axis=2, dtype=np.float64)
+    return accuracy, accuracy - accuracy[adapters.index("backbone")]
+
+
+def _clients(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> pa.Table:
+    accuracy, gain = _per_client(correct, adapters)
+    shape = accuracy.shape
+    return tables.make(
+        "clients",
+        {
+            "client": np.broadcast_to(result.clients, shape).ravel(),
+            "adapter": _named(adapters, shape[1]),
+            "images": np.full(shape, correct.shape[2]).ravel(),
+            "correct": correct.sum(axis=2).ravel(),
+            "accuracy": accuracy.ravel(),
+            "gain": gain.ravel(),
+            "nll": result.losses.mean(axis=2, dtype=np.float64).ravel(),
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Drifts:
+    """Every drift of a cohort.
+
+    Args:
+        row: The client's row in the cohort.
+        segment: The segment that it opens.
+        step: Its first step.
+        before: First step of the window before it, cut at the drift before.
+        after: End of the horizon after it, cut at the next drift.
+    """
+
+    row: NDArray[np.int64]
+    segment: NDArray[np.int64]
+    step: NDArray[np.int64]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+
+    @staticmethod
+    def of(result: CohortResult, window: int, horizon: int) -> "_Drifts":
+        steps = result.labels.shape[1]
+        row, segment = np.nonzero((result.plan.severity > 0) & (result.plan.starts < steps))
+        step = result.plan.starts[row, segment]
+        same = row[1:] == row[:-1]
+        previous = np.where(np.append(False, same), np.append(0, step[:-1]), 0)
+        following = np.where(np.append(same, False), np.append(step[1:], steps), steps)
+        return _Drifts(row, segment, step, np.maximum(previous, step - window), np.minimum(following, step + horizon))
+
+
+def _between(correct: NDArray[np.bool_], row: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Right predictions of each adapter in [start, stop) of a client, [A, number of rows]."""
+    total = np.cumsum(correct, axis=2, dtype=np.int64)
+    total = np.concatenate([np.zeros((*total.shape[:2], 1), dtype=np.int64), total], axis=2)
+    return total[:, row, stop] - total[:, row, start]
+
+
+def _around(
+    correct: NDArray[np.bool_], drifts: _Drifts, window: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Images and right predictions before and after each drift."""
+    stop = np.minimum(drifts.after, drifts.step + window)
+    before = _between(correct, drifts.row, drifts.before, drifts.step)
+    after = _between(correct, drifts.row, drifts.step, stop)
+    return drifts.step - drifts.before, before, stop - drifts.step, after
+
+
+def _drift_rows(
+    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], drifts: _Drifts, window: int
+) -> pa.Table:
+    images_before, before, images_after, after = _around(correct, drifts, window)
+    number = np.cumsum(result.plan.severity > 0, axis=1)[drifts.row, drifts.segment]
+    superclass = result.plan.superclass
+
+    def repeated(values: NDArray[np.generic]) -> NDArray[np.generic]:
+        return np.tile(values, len(adapters))
+
+    return tables.make(
+        "drifts",
+        {
+            "client": repeated(result.clients[drifts.row]),
+            "drift": repeated(number),
+            "step": repeated(drifts.step),
+            "severity": repeated(result.plan.severity[drifts.row, drifts.segment]),
+            "superclass_before": repeated(superclass[drifts.row, drifts.segment - 1]),
+            "superclass_after": repeated(superclass[drifts.row, drifts.segment]),
+            "adapter": _named(adapters, len(drifts.row)),
+            "images_before": repeated(images_before),
+            "correct_before": before.ravel(),
+            "images_after": repeated(images_after),
+            "correct_after": after.ravel(),
+        },
+    )
+
+
+def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
+    shape = result.predictions.shape
+    return tables.make(
+        "events",
+        {
+            "client": np.broadcast_to(result.clients[:, None], shape).ravel(),
+            "step": np.broadcast_to(np.arange(shape[2]), shape).ravel(),
+            "adapter": _named(adapters, shape[1] * shape[2]),
+            "image": np.broadcast_to(result.images, shape).ravel(),
+            "label": np.broadcast_to(result.labels, shape).ravel(),
+            "prediction": result.predictions.ravel(),
+            "confidence": result.confidences.ravel(),
+        },
+    )
+
+
+def _adapter_sums(
+    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], drifts: _Drifts, window: int
+) -> Part:
+    accuracy, gain = _per_client(correct, adapters)
+    images_before, before, images_after, after = _around(correct, drifts, window)
+    for a, name in enumerate(adapters):
+        measures = {
+            "clients": len(result.clients),
+            "images": correct[a].size,
+            "correct": correct[a].sum(),
+            "accuracy": accuracy[a].sum(),
+            "accuracy_squared": (accuracy[a] ** 2).sum(),
+            "gain": gain[a].sum(),
+            "gain_squared": (gain[a] ** 2).sum(),
+            "nll": result.losses[a].sum(dtype=np.float64),
+            "images_before": images_before.sum(),
+            "correct_before": before[a].sum(),
+            "images_after": images_after.sum(),
+            "correct_after": after[a].sum(),
+        }
+        for measure, value in measures.items():
+            yield "summary", name, 0, measure, value
+
+
+def _class_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
+    images = np.bincount(result.labels.ravel())
+    for a, name in enumerate(adapters):
+        right = np.bincount(result.labels[correct[a]], minlength=len(images))
+        for c in np.flatnonzero(images).tolist():
+            yield "classes", name, c, "images", images[c]
+            yield "classes", name, c, "correct", right[c]
+
+
+def _calibration_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
+    bins = np.minimum((result.confidences * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    for a, name in enumerate(adapters):
+        place = bins[a].ravel()
+        measures = {
+            "images": np.bincount(place, minlength=CALIBRATION_BINS),
+            "correct": np.bincount(place, correct[a].ravel(), CALIBRATION_BINS),
+            "confidence": np.bincount(place, result.confidences[a].ravel().astype(np.float64), CALIBRATION_BINS),
+        }
+        for measure, values in measures.items():
+            for number, value in enumerate(values):
+                yield "calibration", name, number, measure, value
+
+
+def _aligned_sums(
+    result: CohortResult,
+    correct: NDArray[np.bool_],
+    adapters: Sequence[str],
+    drifts: _Drifts,
+    window: int,
+    horizon: int,
+) -> Part:
+    offsets = np.arange(-window, horizon)
+    steps = drifts.step[:, None] + offsets
+    inside = (steps >= drifts.before[:, None]) & (steps < drifts.after[:, None])
+    images = inside.sum(axis=0)
+    steps = np.where(inside, steps, 0)
+    for a, name in enumerate(adapters):
+        right = (correct[a][drifts.row[:, None], steps] & inside).sum(axis=0)
+        for number in np.flatnonzero(images):
+            yield "aligned", name, int(offsets[number]), "images", images[number]
+            yield "aligned", name, int(offsets[number]), "correct", right[number]
+
+
+def _audit_sums(result: CohortResult, drifts: _Drifts, largest_bank: int) -> Part:
+    length = np.diff(np.concatenate([result.plan.starts, np.full((len(result.clients), 1), result.labels.shape[1])], axis=1))
+    planned = np.einsum("ks,ksc->c", length, result.plan.priors)
+    drawn = np.bincount(result.labels.ravel(), minlength=len(planned))
+    for c in np.flatnonzero((planned > 0) | (drawn > 0)).tolist():
+        yield "audit", "", c, "planned", planned[c]
+        yield "audit", "", c, "drawn", drawn[c]
+    severity = result.plan.severity[drifts.row, drifts.segment]
+    yield "streams", "", 0, "clients", len(result.clients)
+    yield "streams", "", 0, "drifts", len(drifts.row)
+    yield "streams", "", 0, "severity", severity.sum()
+    yield "streams", "", 0, "images", result.images.size
+    yield "streams", "", 0, "repeats", _repeats(result.images, largest_bank)
+
+
+def _repeats(images: NDArray[np.int64], within: int) -> int:
+    """How many steps show an image that the same client saw at most `within` steps before."""
+    order = np.argsort(images, axis=1, kind="stable")
+    ordered = np.take_along_axis(images, order, axis=1)
+    return int(((ordered[:, 1:] == ordered[:, :-1]) & (np.diff(order, axis=1) <= within)).sum())

@@ -1,0 +1,167 @@
+"""A report: the folder that a run leaves, read as pandas frames.
+
+pandas lives here. DuckDB, polars and plain pyarrow read the same files with no help from us.
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from rich.table import Table as RichTable
+
+from sim.errors import ReportError
+from sim.tables import SCHEMA_VERSION, TABLES
+
+RUN_FILE = "run.json"
+
+
+class Report:
+    """What a run left behind. Tables are read when they are asked for, sorted by their keys.
+
+    Args:
+        folder: The report's folder.
+
+    Raises:
+        ReportError: It is no report, an unfinished one, or one of a newer version of this package.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        try:
+            self.run: dict[str, Any] = json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ReportError(f"{folder}: is not a report (no readable {RUN_FILE} in it)") from error
+        found = self.run.get("schema_version")
+        if found != SCHEMA_VERSION:
+            raise ReportError(
+                f"{folder}: its tables have schema version {found}, and this package reads {SCHEMA_VERSION}; "
+                "update iciia-sim"
+            )
+        if not self.run.get("complete"):
+            raise ReportError(f"{folder}: the run is not finished; finish it with: iciia run SCENARIO --resume {folder}")
+
+    @property
+    def scenario(self) -> dict[str, Any]:
+        """The scenario that was run."""
+        return dict(self.run["scenario"])
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table by name.
+
+        Raises:
+            ReportError: There is no such table in this report.
+        """
+        file, folder = self.folder / f"{name}.parquet", self.folder / name
+        if file.is_file():
+            return pq.read_table(file).to_pandas()
+        if name in TABLES and folder.is_dir():
+            # partitioning=None: a file's name is a range of cohorts, not a column
+            frame = ds.dataset(sorted(folder.glob("*.parquet")), format="parquet").to_table().to_pandas()
+            keys = [key for key in ("adapter", "client", "drift", "window", "step", "key") if key in frame]
+            return frame.sort_values(keys, ignore_index=True, kind="stable")
+        there = sorted({path.stem for path in self.folder.glob("*.parquet")} | {n for n in TABLES if (self.folder / n).is_dir()})
+        raise ReportError(f"{self.folder}: has no table {name!r}; it has {', '.join(there)}")
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row for each adapter."""
+        return self.table("summary")
+
+    @cached_property
+    def windows(self) -> pd.DataFrame:
+        """A row for each client, window and adapter."""
+        return self.table("windows")
+
+    @cached_property
+    def clients(self) -> pd.DataFrame:
+        """A row for each client and adapter."""
+        return self.table("clients")
+
+    @cached_property
+    def drifts(self) -> pd.DataFrame:
+        """A row for each client, drift and adapter."""
+        return self.table("drifts")
+
+    @cached_property
+    def aligned(self) -> pd.DataFrame:
+        """A row for each adapter and number of images since a drift."""
+        return self.table("aligned")
+
+    @cached_property
+    def classes(self) -> pd.DataFrame:
+        """A row for each adapter and true class."""
+        return self.table("classes")
+
+    @cached_property
+    def calibration(self) -> pd.DataFrame:
+        """A row for each adapter and bin of confidence."""
+        return self.table("calibration")
+
+    @cached_property
+    def overhead(self) -> pd.DataFrame:
+        """A row for each adapter: what it costs on the device."""
+        return self.table("overhead")
+
+    @cached_property
+    def audit(self) -> pd.DataFrame:
+        """What the streams really were."""
+        return self.table("audit")
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """A row for each prediction, if the scenario asked for them."""
+        return self.table("events")
+
+    @cached_property
+    def sweep(self) -> pd.DataFrame:
+        """The summaries of a sweep's runs, with the swept keys as columns."""
+        return self.table("sweep")
+
+    def __repr__(self) -> str:
+        return f"Report({str(self.folder)!r})"
+
+
+def load(folder: str | Path) -> Report:
+    """Opens the report in a folder.
+
+    Raises:
+        ReportError: It is no report, an unfinished one, or one of a newer version of this package.
+    """
+    return Report(Path(folder))
+
+
+def rendered(report: Report) -> RichTable:
+    """The summary (of a sweep: of all its runs) as a table for people: accuracies and gains in points."""
+    swept = report.run.get("sweep", [])
+    frame = report.sweep if swept else report.summary
+    table = RichTable(box=None, pad_edge=False, header_style="bold")
+    for name in (*swept, "adapter"):
+        table.add_column(name, no_wrap=True)
+    for name in ("accuracy %", "client mean % [95 % CI]", "gain, points [95 % CI]", "before drift %", "after drift %"):
+        table.add_column(name, justify="right")
+    for name in ("MACs/image", "state bytes"):
+        table.add_column(name, justify="right")
+    for row in frame.to_dict("records"):
+        table.add_row(
+            *(str(row[name]) for name in (*swept, "adapter")),
+            _points(row["accuracy"]),
+            f"{_points(row['accuracy_client_mean'])} {_interval(row, 'accuracy', '')}",
+            f"{_points(row['gain'], '+')} {_interval(row, 'gain', '+')}",
+            _points(row["accuracy_before_drift"]),
+            _points(row["accuracy_after_drift"]),
+            f"{row['macs_per_image']:,}",
+            f"{row['state_bytes']:,}",
+        )
+    return table
+
+
+def _points(value: float, sign: str = "") -> str:
+    return "-" if pd.isna(value) else f"{100 * value:{sign}.1f}"
+
+
+def _interval(row: dict[Any, Any], name: str, sign: str) -> str:
+    return f"[{_points(row[f'{name}_ci_low'], sign)}, {_points(row[f'{name}_ci_high'], sign)}]"

@@ -1,0 +1,315 @@
+"""The scenario: everything that decides what a run computes, as one validated object.
+
+Field docstrings are the descriptions in `iciia schema`. What needs more than one field to judge is in `sim.validation`.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+ProperShare = Annotated[float, Field(gt=0, lt=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Settings(BaseModel):
+    """Base of all parts of a scenario: no unknown key, no silent conversion, no change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class DigitsData(Settings):
+    """scikit-learn's 1,797 handwritten digits."""
+
+    kind: Literal["digits"]
+
+
+class GlyphsData(Settings):
+    """Characters of many scripts in 12 faces, with jitter, blur and noise."""
+
+    kind: Literal["glyphs"]
+    train_images: PositiveInt = 150
+    """Images of each class for the cloud."""
+    test_images: PositiveInt = 40
+    """Images of each class for the clients."""
+
+
+class ImageFolderData(Settings):
+    """Any folder of class folders."""
+
+    kind: Literal["image_folder"]
+    train: str
+    """Folder with a folder of images for each class."""
+    test: str | None = None
+    """Such a folder for the clients; without it, `test_share` of `train`."""
+    test_share: ProperShare = 0.3
+    """Share of every class cut from `train` for the clients if there is no `test`."""
+    superclasses: str | None = None
+    """CSV file with the columns class_index, superclass."""
+    unreadable_share: Share = 0.01
+    """Unreadable images are skipped up to this share of all, and refused beyond."""
+
+
+class FeaturesData(Settings):
+    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C] and `labels` [M]."""
+
+    kind: Literal["features"]
+    train: str
+    """For the cloud; the backbone must not have been trained on it."""
+    test: str
+    """For the clients."""
+    superclasses: str | None = None
+    """CSV file with the columns class_index, superclass."""
+
+
+class SyntheticData(Settings):
+    """Features around class prototypes, made by seed and never stored."""
+
+    kind: Literal["synthetic"]
+    classes: Annotated[int, Field(ge=2)] = 200
+    """Number of classes."""
+    superclasses: PositiveInt = 20
+    """Number of superclasses."""
+    features: PositiveInt = 512
+    """Feature dimension."""
+    images_per_class: PositiveInt = 1000
+    """Images of each class, for the cloud and for the clients each."""
+    noise: PositiveFloat = 1.0
+    """Standard deviation of an image around its prototype, in units of the prototypes' own."""
+
+
+Data = Annotated[
+    DigitsData | GlyphsData | ImageFolderData | FeaturesData | SyntheticData, Field(discriminator="kind")
+]
+
+
+class BackboneSettings(Settings):
+    """The frozen feature extractor and its classifier."""
+
+    model: str
+    """Name of a timm model."""
+    weights: str = "train"
+    """`train` (trained here on the data), `pretrained` (timm's), or the path of a checkpoint."""
+    image_size: PositiveInt | None = None
+    """Height and width that the model reads; the model's own if left out."""
+    arguments: dict[str, Any] = {}
+    """Further arguments of timm.create_model."""
+    epochs: PositiveInt = 5
+    """Passes over the training images if trained here."""
+    batch: PositiveInt = 128
+    """Images in a training step."""
+    learning_rate: PositiveFloat = 0.002
+    """Peak of the one-cycle schedule (AdamW)."""
+
+
+class CloudSettings(Settings):
+    """How and where training happens, once."""
+
+    seed: Seed | None = None
+    """Seed of training and of the data's split; the scenario's seed if left out."""
+    threads: PositiveInt = 2
+    """CPU threads while training; part of what decides the last bits of the weights."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where training and feature extraction run; auto takes a GPU if there is one."""
+
+
+class ModuleSettings(Settings):
+    """An ICIIA module and how it is trained."""
+
+    context: Literal["stream"] = "stream"
+    """stream: each image attends to itself and to what the bank held when it arrived."""
+    head: Literal["residual"] = "residual"
+    """residual: a correction, zero at the start, of the backbone's logits."""
+    layers: PositiveInt = 2
+    """Encoder layers, L."""
+    heads: PositiveInt = 4
+    """Attention heads, H; must divide the feature dimension."""
+    partitions: PositiveInt = 16
+    """Partitions of every projection, P; must divide the feature dimension."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Dropout while training."""
+    recipe: Literal["stream"] = "stream"
+    """stream: sequences with a sudden drift inside, so that empty banks, full banks and fresh drifts are in training."""
+    steps: PositiveInt = 1500
+    """Optimizer steps."""
+    batch: PositiveInt = 8
+    """Sequences in a step."""
+    length: Annotated[int, Field(ge=2)] = 64
+    """Images in a sequence."""
+    capacity: PositiveInt = 64
+    """Bank capacity while training."""
+    drift_every: PositiveInt = 48
+    """Images between two drifts of a sequence; the first falls anywhere in 1 to this."""
+    learning_rate: PositiveFloat = 0.0005
+    """Start of the cosine schedule (AdamW)."""
+
+
+class ZipfPrior(Settings):
+    """Class weights rank ** -exponent, over a random order of the subset's classes."""
+
+    kind: Literal["zipf"]
+    exponent: PositiveFloat = 1.0
+    """Exponent."""
+
+
+class SubsetSettings(Settings):
+    """The classes a client meets at a time."""
+
+    classes: Literal["superclass"] | PositiveInt = "superclass"
+    """`superclass` (all classes of one), or a number of classes."""
+    prior: Literal["uniform"] | ZipfPrior = "uniform"
+    """How often each is met: uniform, or {kind: zipf, exponent: 1.0}."""
+    reserve_ratio: Share = 1.0
+    """Share of images that come from the subset; the rest come from everybody's classes."""
+
+
+class NoDriftSettings(Settings):
+    """One subset for the whole stream."""
+
+    kind: Literal["none"] = "none"
+
+
+class SuddenDriftSettings(Settings):
+    """The subset is replaced from one image to the next."""
+
+    kind: Literal["sudden"]
+    every: PositiveInt
+    """Images between two drifts."""
+    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the old subset's classes that stay."""
+    stagger: bool = False
+    """Whether each client's first drift falls on a step of its own, 1 to `every`, and not on step `every`."""
+
+
+DriftSettings = Annotated[NoDriftSettings | SuddenDriftSettings, Field(discriminator="kind")]
+
+
+class ClientsSettings(Settings):
+    """Who the clients are and what they see."""
+
+    count: PositiveInt
+    """Number of clients."""
+    images: PositiveInt
+    """Images in each client's stream."""
+    cohort: PositiveInt = 64
+    """Clients simulated together; part of what decides the last bits of a result."""
+    chunk: PositiveInt = 50
+    """Steps simulated together; likewise."""
+    subset: SubsetSettings = SubsetSettings()
+    """The classes a client meets at a time."""
+    drift: DriftSettings = NoDriftSettings()
+    """How they change."""
+    sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
+    """Whether a client may meet an image twice."""
+
+
+class BackboneAdapterSettings(Settings):
+    """The backbone alone."""
+
+    kind: Literal["backbone"]
+
+
+class OracleAdapterSettings(Settings):
+    """The backbone, told which classes its client can meet now."""
+
+    kind: Literal["oracle"]
+
+
+class BankSettings(Settings):
+    """What is kept of a client's past."""
+
+    capacity: Count | Annotated[list[Count], Field(min_length=1)] = 16
+    """Most images a bank may hold; a list makes an adapter of each."""
+    policy: Literal["fifo"] = "fifo"
+    """fifo: the latest images."""
+
+
+class IciiaAdapterSettings(Settings):
+    """ICIIA with a trained module and banks."""
+
+    kind: Literal["iciia"]
+    module: str
+    """Name of one of the `modules`."""
+    bank: BankSettings = BankSettings()
+    """The bank."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")] | None = None
+    """What reports call it, before the capacity; `iciia` if left out."""
+
+
+def _named_only(value: Any) -> Any:
+    """`backbone` is short for `{kind: backbone}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+AnyAdapterSettings = BackboneAdapterSettings | IciiaAdapterSettings | OracleAdapterSettings
+AdapterSettings = Annotated[
+    Annotated[AnyAdapterSettings, Field(discriminator="kind")],
+    BeforeValidator(_named_only, json_schema_input_type=Literal["backbone", "oracle"] | AnyAdapterSettings),
+]
+
+
+class ReportSettings(Settings):
+    """What is written down."""
+
+    window: PositiveInt = 50
+    """Images in a window of prequential accuracy, also before and after a drift."""
+    horizon: PositiveInt = 100
+    """Images after a drift that the drift-aligned tables cover."""
+    events: bool = False
+    """Whether to write a row for every prediction."""
+
+
+class Scenario(Settings):
+    """Everything that decides what a run computes."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
+    """Names the report's folder."""
+    seed: Seed = 0
+    """Seed of the streams, and of training unless `cloud.seed` is given."""
+    data: Data
+    """What clients see."""
+    backbone: BackboneSettings | None = None
+    """The frozen feature extractor; needed for images, refused for ready features."""
+    cloud: CloudSettings = CloudSettings()
+    """How training happens."""
+    modules: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")], ModuleSettings] = {}
+    """ICIIA modules by name."""
+    clients: ClientsSettings
+    """Who the clients are."""
+    adapters: Annotated[list[AdapterSettings], Field(min_length=1)]
+    """What turns features and a client's past into predictions; all see the same streams."""
+    report: ReportSettings = ReportSettings()
+    """What is written down."""
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    """Dotted keys and the values each takes: a run for every combination."""
+
+    @property
+    def cloud_seed(self) -> int:
+        """The seed of training."""
+        return self.seed if self.cloud.seed is None else self.cloud.seed
+
+    @property
+    def cohorts(self) -> int:
+        """Number of cohorts; the last may hold fewer clients."""
+        return -(-self.clients.count // self.clients.cohort)
+
+    def digest(self) -> str:
+        """Digest of all settings: runs with equal digests compute the same tables."""
+        return hashlib.sha256(self.model_dump_json(exclude={"name"}).encode()).hexdigest()[:20]
+
+    def relative_to(self, folder: Path) -> "Scenario":
+        """The same scenario with relative paths taken from the given folder."""
+        data = self.data
+        if isinstance(data, ImageFolderData | FeaturesData):
+            names = ("train", "test", "superclasses")
+            paths = {name: str(folder / value) for name in names if (value := getattr(data, name)) is not None}
+            data = data.model_copy(update=paths)
+        backbone = self.backbone
+        if backbone is not None and backbone.weights not in ("train", "pretrained"):
+            backbone = backbone.model_copy(update={"weights": str(folder / backbone.weights)})
+        return self.model_copy(update={"data": data, "backbone": backbone})

@@ -1,0 +1,182 @@
+"""A client's stream: which image it sees at each step.
+
+Scenario -> Plan (class priors) -> labels -> images. Everything is a pure function of (seed, client, purpose), drawn for a
+cohort at once and a chunk at a time; a list of all images never exists.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.counter import uniforms
+from sim.drift import Drift, Plan
+from sim.subset import ClassWeights, SubsetSampler
+
+
+@dataclass(frozen=True)
+class ImagesByClass:
+    """Where the images of each class are in a store.
+
+    Args:
+        order: Image numbers sorted by class, int64 [M].
+        first: Place in `order` of each class's first image, int64 [C].
+        count: Images of each class, int64 [C]; every class has at least one.
+    """
+
+    order: NDArray[np.int64]
+    first: NDArray[np.int64]
+    count: NDArray[np.int64]
+
+    @staticmethod
+    def of(labels: NDArray[np.integer], num_classes: int) -> "ImagesByClass":
+        """Groups images by their labels, int [M]."""
+        count = np.bincount(labels, minlength=num_classes).astype(np.int64)
+        first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64)
+        return ImagesByClass(np.argsort(labels, kind="stable").astype(np.int64), first, count)
+
+
+@dataclass(frozen=True)
+class StreamChunk:
+    """A piece of the streams of K clients.
+
+    Args:
+        step: Stream position of the first column.
+        images: Image numbers in the store, int64 [K, T].
+        labels: Their classes, int64 [K, T].
+        segments: Number of the plan's segment at each step, int64 [K, T].
+    """
+
+    step: int
+    images: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    segments: NDArray[np.int64]
+
+
+class Stream:
+    """The streams of all clients of a scenario.
+
+    Args:
+        seed: The scenario's seed.
+        steps: Images per client.
+        drift: The drift process.
+        subsets: Draws class subsets.
+        weights: Class weights inside a subset.
+        images: The images to draw from.
+        replacement: Whether a client may meet an image twice. Without it, a client that runs out of a class meets
+            its images again; `most_of_a_class` tells beforehand.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        steps: int,
+        drift: Drift,
+        subsets: SubsetSampler,
+        weights: ClassWeights,
+        images: ImagesByClass,
+        replacement: bool = False,
+    ) -> None:
+        self.seed = seed
+        self.steps = steps
+        self.drift = drift
+        self.subsets = subsets
+        self.weights = weights
+        self.images = images
+        self.replacement = replacement
+
+    def plan(self, clients: NDArray[np.integer]) -> Plan:
+        """The class priors of the given clients, [K], over their whole streams."""
+        return self.drift.plan(clients, self.steps, self.subsets, self.weights)
+
+    def chunks(self, clients: NDArray[np.integer], length: int, plan: Plan | None = None) -> Iterator[StreamChunk]:
+        """The streams of the given clients, chunk by chunk.
+
+        Args:
+            clients: Client numbers, [K].
+            length: Steps in a chunk; the last may be shorter.
+            plan: The clients' plan, if it is at hand.
+
+        Yields:
+            Chunks in stream order. What a client sees depends neither on `length` nor on the other clients.
+        """
+        plan = plan or self.plan(clients)
+        seen = _Seen(len(clients), 0 if self.replacement else self.steps, len(self.images.count))
+        for start in range(0, self.steps, length):
+            stop = min(start + length, self.steps)
+            segments = plan.segment(start, stop)
+            labels = self._labels(clients, plan, segments, start)
+            drawn = [self._draw_image(clients, labels[:, i], start + i, seen) for i in range(stop - start)]
+            yield StreamChunk(start, np.stack(drawn, axis=1), labels, segments)
+
+    def most_of_a_class(self, clients: NDArray[np.integer]) -> NDArray[np.int64]:
+        """How often the keenest of the given clients meets each class, int64 [C]."""
+        plan = self.plan(clients)
+        seen = np.zeros((len(clients), len(self.images.count)), dtype=np.int64)
+        labels = self._labels(clients, plan, plan.segment(0, self.steps), 0)
+        np.add.at(seen, (np.arange(len(clients))[:, None], labels), 1)
+        return seen.max(axis=0)
+
+    def _labels(
+        self, clients: NDArray[np.integer], plan: Plan, segments: NDArray[np.int64], start: int
+    ) -> NDArray[np.int64]:
+        """Draws labels from the priors by inverting each segment's cumulative distribution, int64 [K, T]."""
+        num_clients, num_segments, num_classes = plan.priors.shape
+        cumulative = np.cumsum(plan.priors, axis=2)
+        cumulative /= cumulative[:, :, -1:]
+        # One sorted array for all (client, segment) rows: row r occupies (r, r + 1], so one search serves all. The draw
+        # keeps 32 bits: with more, r + u could round up into the next row.
+        rows = np.arange(num_clients * num_segments).reshape(num_clients, num_segments)
+        u = uniforms(self.seed, "label", clients[:, None], start + np.arange(segments.shape[1])[None])
+        u = np.floor(u * 2.0**32) / 2.0**32
+        row = np.take_along_axis(rows, segments, axis=1)
+        found = np.searchsorted((cumulative + rows[:, :, None]).ravel(), row + u, side="right")
+        return found - row * num_classes
+
+    def _draw_image(
+        self, clients: NDArray[np.integer], label: NDArray[np.int64], step: int, seen: "_Seen"
+    ) -> NDArray[np.int64]:
+        """Draws an image of each client's label, int64 [K]."""
+        first, count = self.images.first[label], self.images.count[label]
+        u = uniforms(self.seed, "image", clients, step)
+        if self.replacement:
+            return self.images.order[first + (u * count).astype(np.int64)]
+        return self.images.order[seen.swap(first, count, label, u)]
+
+
+class _Seen:
+    """Sampling without replacement: a Fisher-Yates shuffle of each class's images, for the places that were touched.
+
+    Shuffling puts at place j what lay at a random place r >= j, and what lay at j moves to r. Only the moves are kept,
+    so the cost does not grow with the number of images, and every order is exactly equally likely.
+    """
+
+    def __init__(self, num_clients: int, steps: int, num_classes: int) -> None:
+        self.rows = np.arange(num_clients)
+        self.met = np.zeros((num_clients, num_classes), dtype=np.int64)
+        self.moved_to = np.full((num_clients, steps), -1, dtype=np.int64)
+        self.moved = np.zeros((num_clients, steps), dtype=np.int64)
+        self.step = 0
+
+    def swap(
+        self, first: NDArray[np.int64], count: NDArray[np.int64], label: NDArray[np.int64], u: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """What the shuffle puts at the label's next place; places run over all classes, [K]."""
+        already = self.met[self.rows, label] % count
+        place = first + already
+        target = place + (u * (count - already)).astype(np.int64)
+        drawn = self._at(target)
+        self.moved[:, self.step] = self._at(place)
+        self.moved_to[:, self.step] = target
+        self.met[self.rows, label] += 1
+        self.step += 1
+        return drawn
+
+    def _at(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What lies at a place now: what was moved there last, or what lay there from the start."""
+        if self.step == 0:
+            return place
+        moves = self.moved_to[:, : self.step][:, ::-1] == place[:, None]
+        latest = moves.argmax(axis=1)
+        return np.where(moves[self.rows, latest], self.moved[self.rows, self.step - 1 - latest], place)

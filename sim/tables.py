@@ -1,0 +1,163 @@
+"""The tables of a report: one schema each, in one place.
+
+Long format, a row per thing and adapter; units in the names; accuracies and gains are fractions. Every file carries the schema's
+version, the scenario and its seed in its metadata.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import pyarrow as pa
+
+from sim.scenario import Scenario
+
+SCHEMA_VERSION = 1
+
+_NAME = pa.dictionary(pa.int32(), pa.string())
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a report.
+
+    Args:
+        schema: Its columns.
+        sharded: Whether it is a folder with a file for each range of cohorts, or one file written at the end.
+        meaning: What a row is.
+    """
+
+    schema: pa.Schema
+    sharded: bool
+    meaning: str
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+TABLES: Mapping[str, Table] = {
+    "windows": Table(
+        _schema(
+            client=pa.int64(), window=pa.int32(), step=pa.int32(), adapter=_NAME, images=pa.int32(), correct=pa.int32()
+        ),
+        True,
+        "client x window of the stream x adapter; step is the window's first",
+    ),
+    "clients": Table(
+        _schema(
+            client=pa.int64(), adapter=_NAME, images=pa.int32(), correct=pa.int32(), accuracy=pa.float64(),
+            gain=pa.float64(), nll=pa.float64(),
+        ),
+        True,
+        "client x adapter; gain is over the backbone on the same images, nll the mean negative log-likelihood in nats",
+    ),
+    "drifts": Table(
+        _schema(
+            client=pa.int64(), drift=pa.int32(), step=pa.int32(), severity=pa.float64(), superclass_before=pa.int32(),
+            superclass_after=pa.int32(), adapter=_NAME, images_before=pa.int32(), correct_before=pa.int32(),
+            images_after=pa.int32(), correct_after=pa.int32(),
+        ),
+        True,
+        "client x drift x adapter; before and after are the window's worth of images on each side, cut at the next drift",
+    ),
+    "events": Table(
+        _schema(
+            client=pa.int64(), step=pa.int32(), adapter=_NAME, image=pa.int64(), label=pa.int32(), prediction=pa.int32(),
+            confidence=pa.float32(),
+        ),
+        True,
+        "a prediction; only written with report.events",
+    ),
+    "sums": Table(
+        _schema(table=_NAME, adapter=_NAME, key=pa.int64(), measure=_NAME, value=pa.float64()),
+        True,
+        "what the tables written at the end are added up from",
+    ),
+    "summary": Table(
+        _schema(
+            adapter=pa.string(), kind=pa.string(), module=pa.string(), bank_capacity=pa.int64(), sees=pa.string(),
+            clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(), accuracy_client_mean=pa.float64(),
+            accuracy_ci_low=pa.float64(), accuracy_ci_high=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
+            gain_ci_high=pa.float64(), accuracy_before_drift=pa.float64(), accuracy_after_drift=pa.float64(),
+            nll=pa.float64(), ece=pa.float64(), macs_per_image=pa.int64(), state_bytes=pa.int64(),
+        ),
+        False,
+        "an adapter; accuracy is pooled over images, the client mean and the gain (paired by client) have 95 % t-intervals "
+        "over clients, before and after are a window's worth of images on each side of the drifts",
+    ),
+    "overhead": Table(
+        _schema(
+            adapter=pa.string(), kind=pa.string(), bank_capacity=pa.int64(), macs_per_image=pa.int64(),
+            macs_module=pa.int64(), parameters=pa.int64(), state_bytes=pa.int64(), backbone_macs=pa.int64(),
+            macs_share=pa.float64(),
+        ),
+        False,
+        "an adapter's cost on the device by formula, per image and per client at a full bank",
+    ),
+    "aligned": Table(
+        _schema(adapter=pa.string(), offset=pa.int64(), images=pa.int64(), correct=pa.int64(), accuracy=pa.float64()),
+        False,
+        "adapter x images since a drift (negative before it), pooled over clients and drifts",
+    ),
+    "classes": Table(
+        _schema(
+            adapter=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
+            images=pa.int64(), correct=pa.int64(), accuracy=pa.float64(),
+        ),
+        False,
+        "adapter x true class",
+    ),
+    "calibration": Table(
+        _schema(
+            adapter=pa.string(), bin=pa.int64(), confidence_low=pa.float64(), confidence_high=pa.float64(),
+            images=pa.int64(), confidence=pa.float64(), accuracy=pa.float64(),
+        ),
+        False,
+        "adapter x bin of confidence",
+    ),
+    "audit": Table(
+        _schema(measure=pa.string(), name=pa.string(), planned=pa.float64(), drawn=pa.float64()),
+        False,
+        "what the streams really were: class shares planned and drawn, drifts, repeats inside the largest bank, the split",
+    ),
+}  # fmt: skip
+
+
+def sharded_tables(scenario: Scenario) -> list[str]:
+    """The tables that a run writes for each range of cohorts. `clients` is last: its file is the commit."""
+    names = [name for name, table in TABLES.items() if table.sharded and name != "clients"]
+    if not scenario.report.events:
+        names.remove("events")
+    return [*names, "clients"]
+
+
+def metadata(scenario: Scenario) -> dict[str, str]:
+    """What every file of a report carries."""
+    return {
+        "schema_version": str(SCHEMA_VERSION),
+        "scenario": scenario.model_dump_json(),
+        "scenario_digest": scenario.digest(),
+        "seed": str(scenario.seed),
+        "iciia_sim": version("iciia-sim"),
+    }
+
+
+def make(name: str, columns: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> pa.Table:
+    """A table by columns or by rows, with exactly the columns of its schema."""
+    schema = TABLES[name].schema
+    if isinstance(columns, Mapping):
+        return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}, schema=schema)
+    return pa.Table.from_pylist([dict(row) for row in columns], schema=schema)
+
+
+def with_metadata(table: pa.Table, values: Mapping[str, str]) -> pa.Table:
+    """The table with a report's metadata."""
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), **values})
+
+
+def scenario_of(schema: pa.Schema) -> dict[str, Any]:
+    """The scenario in a file's metadata."""
+    return dict(json.loads(schema.metadata[b"scenario"]))

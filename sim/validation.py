@@ -1,0 +1,285 @@
+"""From a document to a scenario, or to every problem it has.
+
+Fields are judged one by one first. What takes several fields to judge is checked wherever the sections it needs are sound,
+so that one bad line does not hide another.
+"""
+
+import difflib
+import json
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from sim.adapters import adapter_name, expand
+from sim.errors import Problem, ScenarioError
+from sim.scenario import ClientsSettings, IciiaAdapterSettings, Scenario, SuddenDriftSettings
+from sim.scenario_file import Document, Key, cells
+
+IMAGE_KINDS = ("digits", "glyphs", "image_folder")
+
+
+def validate(document: Document) -> Scenario:
+    """Validates a document without looking at any data.
+
+    Raises:
+        ScenarioError: It has problems; all of them are listed, in the order of their lines.
+    """
+    scenario, found = inspect(document)
+    if scenario is None or found:
+        raise ScenarioError(document.source, found)
+    return scenario
+
+
+def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
+    """The scenario, if every field is sound, and all problems."""
+    problems = []
+    scenario = None
+    try:
+        scenario = Scenario.model_validate(document.values)
+        unsound: set[Any] = set()
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        problems = _field_problems(document, details)
+        unsound = {detail["loc"][0] for detail in details}
+    sections = _Sections(document, unsound)
+    for check in (_check_clients, _check_backbone, _check_adapters):
+        problems += [Problem(dotted(key), message, document.line(key)) for key, message in check(sections)]
+    if "sweep" not in unsound and document.values.get("sweep"):
+        problems += _sweep_problems(document, quiet=bool(problems))
+    problems.sort(key=lambda problem: (problem.line or 0, problem.where))
+    return (scenario.relative_to(document.folder) if scenario else None), problems
+
+
+def _sweep_problems(document: Document, quiet: bool) -> list[Problem]:
+    """Problems that only some cell of a sweep has."""
+    try:
+        runs = cells(document)
+    except ValueError as error:
+        return [Problem("sweep", str(error), document.line(("sweep",)))]
+    if quiet:  # the cells would repeat the document's own problems
+        return []
+    found: dict[str, Problem] = {}
+    for chosen, cell in runs:
+        for problem in inspect(cell)[1]:
+            text = f"with {', '.join(f'{key}={value}' for key, value in chosen.items())}: {problem.message}"
+            found.setdefault(problem.where, Problem(problem.where, text, document.line(("sweep",))))
+    return list(found.values())
+
+
+# --- what takes several fields ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Sections:
+    """The sections of a document that are sound by themselves."""
+
+    document: Document
+    unsound: set[Any]
+
+    def get(self, name: str) -> Any:
+        """A section's settings; None if it is unsound."""
+        if name in self.unsound:
+            return None
+        field = Scenario.model_fields[name]
+        if name not in self.document.values:
+            return field.get_default()
+        return _section_type(name).validate_python(self.document.values[name])
+
+
+def _section_type(name: str) -> TypeAdapter[Any]:
+    field = Scenario.model_fields[name]
+    annotation: Any = field.annotation
+    if field.discriminator:
+        annotation = Annotated[annotation, field]
+    return TypeAdapter(annotation)
+
+
+Found = Iterator[tuple[Key, str]]
+
+
+def _check_clients(sections: _Sections) -> Found:
+    clients: ClientsSettings | None = sections.get("clients")
+    if clients is None:
+        return
+    drift = clients.drift
+    if isinstance(drift, SuddenDriftSettings) and drift.every >= clients.images:
+        yield (
+            ("clients", "drift", "every"),
+            f"got {drift.every}, and a stream has only {clients.images} images; lower it, or set kind: none",
+        )
+
+
+def _check_backbone(sections: _Sections) -> Found:
+    if {"data", "backbone"} & sections.unsound:
+        return
+    kind, backbone = sections.get("data").kind, sections.get("backbone")
+    if kind in IMAGE_KINDS and backbone is None:
+        yield ("backbone",), f"is missing; {kind} data are images, for example: {{model: resnet10t, weights: train}}"
+    if kind not in IMAGE_KINDS and backbone is not None:
+        yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
+
+
+def _check_adapters(sections: _Sections) -> Found:
+    adapters = sections.get("adapters")
+    modules = sections.get("modules")
+    if adapters is None:
+        return
+    if not any(adapter.kind == "backbone" for adapter in adapters):
+        yield ("adapters",), "has no `backbone`; add it, every gain is reported against it"
+    names: dict[str, int] = {}
+    for index, adapter in enumerate(adapters):
+        is_iciia = isinstance(adapter, IciiaAdapterSettings)
+        if is_iciia and modules is not None and adapter.module not in modules:
+            yield ("adapters", index, "module"), _not_one_of(adapter.module, list(modules) or ["none is defined"])
+        for capacity in expand(adapter):
+            name = adapter_name(adapter, capacity)
+            if name in names:
+                advice = "give one of them a `name`" if is_iciia else "remove one"
+                yield ("adapters", index), f"a second adapter is called {name!r}; {advice}"
+            names[name] = index
+
+
+# --- what pydantic found, in our words --------------------------------------------------------------------------------
+
+
+def _field_problems(document: Document, details: list[ErrorDetails]) -> list[Problem]:
+    problems: dict[Key, Problem] = {}
+    for detail in details:
+        key = _written_key(document, detail)
+        message = _message(detail)
+        if key in problems:  # the alternatives of a union: got once, expected joined
+            got, _, expected = message.partition("; expected ")
+            earlier = problems[key].message
+            if expected and expected not in earlier:
+                message = f"{earlier} or {expected}"
+            else:
+                message = earlier
+        problems[key] = Problem(dotted(key), message, document.line(key))
+    # a union that rejects a value as a whole says less than what is wrong inside it
+    inside = {key[:length] for key in problems for length in range(len(key))}
+    return [problem for key, problem in problems.items() if key not in inside or "unknown key" in problem.message]
+
+
+def _written_key(document: Document, detail: ErrorDetails) -> Key:
+    """The key as it stands in the document: pydantic's location without the names of union members."""
+    place: Any = document.values
+    key: list[str | int] = []
+    for part in detail["loc"]:
+        if isinstance(place, dict) and part in place or isinstance(place, list) and isinstance(part, int):
+            key.append(part)
+            place = place[part]  # type: ignore[index]
+        elif isinstance(place, dict) and part == detail["loc"][-1] and detail["type"] == "missing":
+            key.append(part)
+    if detail["type"].startswith("union_tag"):
+        key.append("kind")
+    return tuple(key)
+
+
+def dotted(key: Key) -> str:
+    """A key as people write it: `adapters[1].bank.capacity`."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "scenario"
+
+
+_EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
+    "bool_type": lambda c: "true or false",
+    "dict_type": lambda c: "keys and values",
+    "finite_number": lambda c: "a finite number",
+    "float_type": lambda c: "a number",
+    "greater_than": lambda c: f"a number above {c['gt']:g}",
+    "greater_than_equal": lambda c: f"{c['ge']:g} or more",
+    "int_from_float": lambda c: "an integer",
+    "int_type": lambda c: "an integer",
+    "less_than": lambda c: f"a number below {c['lt']:g}",
+    "less_than_equal": lambda c: f"{c['le']:g} or less",
+    "list_type": lambda c: "a list",
+    "model_attributes_type": lambda c: "keys and values",
+    "model_type": lambda c: "keys and values",
+    "string_pattern_mismatch": lambda c: "letters, digits, '_', '.', '+' and '-' only",
+    "string_type": lambda c: "text",
+    "too_short": lambda c: f"at least {c['min_length']} entry",
+}
+
+
+def _message(detail: ErrorDetails) -> str:
+    kind, got, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        name = str(detail["loc"][-1])
+        return f"unknown key; {_suggest(name, _allowed_keys(detail['loc'][:-1]))}"
+    if kind == "literal_error":
+        allowed = [part.strip().strip("'") for part in context["expected"].replace(" or ", ", ").split(", ")]
+        return _not_one_of(got, allowed)
+    if kind == "union_tag_invalid":
+        return _not_one_of(context["tag"], [tag.strip().strip("'") for tag in context["expected_tags"].split(",")])
+    if kind == "union_tag_not_found":
+        return "is missing"
+    expected = _EXPECTED.get(kind)
+    wanted = expected(context) if expected else detail["msg"]
+    return f"got {_shown(got)}; expected {wanted}"
+
+
+def _not_one_of(got: Any, allowed: list[str]) -> str:
+    return f"got {_shown(got)}; {_suggest(str(got), allowed)}"
+
+
+def _suggest(got: str, allowed: list[str]) -> str:
+    close = difflib.get_close_matches(got, allowed, n=1, cutoff=0.5)
+    listed = ", ".join(allowed)
+    return f'did you mean "{close[0]}"? ({listed})' if close else f"expected {listed}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    return "nothing" if value is None else json.dumps(value, default=str)
+
+
+def _allowed_keys(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that the settings at a pydantic location may have."""
+    kind: Any = Scenario
+    for part in location:
+        kind = _step(kind, part)
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _step(kind: Any, part: str | int) -> Any:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(part))
+        if field is None:
+            return None
+        return _strip(field.annotation)
+    if get_origin(kind) in (Union, types.UnionType):
+        for member in map(_strip, get_args(kind)):
+            if isinstance(member, type) and issubclass(member, BaseModel):
+                tag = member.model_fields.get("kind")
+                tags = get_args(tag.annotation) if tag is not None and get_origin(tag.annotation) is Literal else ()
+                if part in tags or part == member.__name__:
+                    return member
+                if part in member.model_fields and not tags:
+                    return _step(member, part)
+    if get_origin(kind) is list:
+        return _strip(get_args(kind)[0])
+    if get_origin(kind) is dict:
+        return _strip(get_args(kind)[1])
+    return kind
+
+
+def _strip(annotation: Any) -> Any:
+    """An annotation without its metadata and without None."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) in (Union, types.UnionType):
+        members = [member for member in get_args(annotation) if member is not type(None)]
+        if len(members) == 1:
+            return _strip(members[0])
+    return annotation
