@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import PickleError
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
 from timm.models import load_checkpoint
 from torch import Tensor, nn
@@ -36,14 +38,14 @@ class Backbone:
         std: Channel standard deviations that they are divided by.
     """
 
-    def __init__(self, model: nn.Module, channels: int, image_size: int | None, device: torch.device) -> None:
+    def __init__(self, model: Any, channels: int, image_size: int | None, device: torch.device) -> None:
         config = resolve_model_data_config(model)
         self.model = model.to(device)
         self.device = device
         self.channels = channels
         self.image_size: int = image_size or config["input_size"][-1]
-        self.mean = _per_channel(config["mean"], channels)
-        self.std = _per_channel(config["std"], channels)
+        self.mean: Tensor = _per_channel(config["mean"], channels)
+        self.std: Tensor = _per_channel(config["std"], channels)
         classifier = model.get_classifier()
         if not isinstance(classifier, nn.Linear):
             raise ValueError(f"the model's classifier is a {type(classifier).__name__}; expected a linear layer")
@@ -64,7 +66,7 @@ class Backbone:
         if x.shape[-2:] != (self.image_size, self.image_size):
             x = F.interpolate(x, size=(self.image_size, self.image_size), mode="bilinear", antialias=True)
         x = (x - self.mean.to(x)) / self.std.to(x)
-        features = self.model.forward_head(self.model.forward_features(x), pre_logits=True)  # type: ignore[operator]
+        features = self.model.forward_head(self.model.forward_features(x), pre_logits=True)
         return features, self.classifier(features)
 
     @torch.inference_mode()
@@ -128,6 +130,8 @@ def create_backbone(
     Raises:
         ValueError: timm does not know the name, or the weights do not fit; the message says what was found.
     """
+    if weights is not None and not weights.is_file():
+        raise ValueError(f"{weights}: no such checkpoint file")
     options = dict(arguments or {}, in_chans=channels)
     if classes is not None:
         options["num_classes"] = classes
@@ -137,7 +141,7 @@ def create_backbone(
             model = timm.create_model(name, pretrained=pretrained, **options)
             if weights is not None:
                 load_checkpoint(model, str(weights), weights_only=True)
-        except (RuntimeError, TypeError, KeyError, OSError, ValueError) as error:
+        except (RuntimeError, TypeError, KeyError, OSError, ValueError, PickleError, SafetensorError) as error:
             raise ValueError(f"timm model {name!r}: {str(error).strip()}") from error
     return Backbone(model, channels, image_size, device)
 

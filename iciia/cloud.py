@@ -79,7 +79,13 @@ def train(
     held_out = _load(store, validate(np.random.default_rng(seed), validation_clients), device)
     optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    best, best_step, best_loss, best_accuracy, losses = copy.deepcopy(module.state_dict()), 0, float("inf"), 0.0, []
+    best, best_step, best_loss, best_accuracy, losses = (
+        copy.deepcopy(module.state_dict()),
+        0,
+        float("inf"),
+        0.0,
+        [],
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for step in range(1, steps + 1):

@@ -9,15 +9,17 @@ from torch import Tensor
 
 
 class ImageSource(Protocol):
-    """Numbered, labelled images of one size.
+    """Numbered, labelled images of one size."""
 
-    Attributes:
-        labels: Class of each image, int64 [M].
-        channels: 1 or 3.
-    """
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class of each image, int64 [M]."""
+        ...
 
-    labels: NDArray[np.int64]
-    channels: int
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        ...
 
     def read(self, indices: NDArray[np.int64]) -> Tensor:
         """The given images, [B], as uint8 [B, channels, height, width]."""

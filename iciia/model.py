@@ -6,7 +6,7 @@ once) and the residual head (a correction of the backbone's logits that starts a
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,13 @@ class ICIIA(nn.Module):
     """
 
     def __init__(
-        self, features: int, classes: int, layers: int = 2, heads: int = 4, partitions: int = 1, dropout: float = 0.1
+        self,
+        features: int,
+        classes: int,
+        layers: int = 2,
+        heads: int = 4,
+        partitions: int = 1,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.settings: Mapping[str, Any] = {
@@ -78,7 +84,7 @@ class ICIIA(nn.Module):
         visible = bank.visible(features.shape[1])
         x = features
         arrived = []
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(cast(list[EncoderLayer], self.layers)):
             q, k, v = layer.project(x)
             arrived += [k, v]
             keys = torch.cat([bank.entries[2 * number], k], dim=1)

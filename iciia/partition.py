@@ -38,7 +38,7 @@ def check_partitions(features: int, partitions: int) -> None:
     """
     if partitions < 1 or features % partitions:
         divisors = [n for n in range(1, features + 1) if features % n == 0]
-        near = sorted(sorted(divisors, key=lambda n: abs(n - partitions))[:4])
+        near = sorted(sorted(divisors, key=lambda n: abs(n - partitions))[:3])
         raise ValueError(
             f"got {partitions} partitions, which does not divide the feature dimension {features}; "
             f"{', '.join(map(str, near))} do"

@@ -204,7 +204,11 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
 def _from_features(scenario: Scenario, data: Features) -> _Cloud:
     cut = split_by_class(data.train.labels, (0.7, 0.1, 0.2), scenario.cloud_seed, "cloud parts")
     parts = dict(zip(PARTS[1:], cut, strict=True))
-    split = {"backbone": 0, **{name: len(part) for name, part in parts.items()}, "test": len(data.test.labels)}
+    split = {
+        "backbone": 0,
+        **{name: len(part) for name, part in parts.items()},
+        "test": len(data.test.labels),
+    }
     provenance = {"backbone": {"feature_dim": data.train.feature_dim, "classes": data.train.classes}}
     return _Cloud(data.classes, data.train, parts, data.test, dict(data.key), split, None, provenance)
 
@@ -223,7 +227,12 @@ def _backbone(
 
     def create(**more: Any) -> Backbone:
         return create_backbone(
-            settings.model, channels, device, image_size=settings.image_size, arguments=settings.arguments, **more
+            settings.model,
+            channels,
+            device,
+            image_size=settings.image_size,
+            arguments=settings.arguments,
+            **more,
         )
 
     if settings.weights != "train":
@@ -259,7 +268,10 @@ def _backbone(
                 backbone, data.train, part, settings.epochs, settings.batch, settings.learning_rate,
                 scenario.cloud_seed, progress,
             )  # fmt: skip
-        save_file({name: value.contiguous() for name, value in backbone.model.state_dict().items()}, folder / WEIGHTS)
+        save_file(
+            {name: value.contiguous() for name, value in backbone.model.state_dict().items()},
+            folder / WEIGHTS,
+        )
 
     weights = load_file(cache.get("backbone", key, build) / WEIGHTS)
     backbone = create(classes=len(data.classes))

@@ -27,9 +27,12 @@ app = typer.Typer(
 cache_app = typer.Typer(help="The artifact cache: trained models and computed features.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
 
-ScenarioArgument = Annotated[str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the name of a shipped scenario.")]
+ScenarioArgument = Annotated[
+    str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the name of a shipped scenario.")
+]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. clients.count=1000.")
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. clients.count=1000."),
 ]
 
 
@@ -39,7 +42,8 @@ def run(
     overrides: SetOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the report; reports/NAME-DATE if left out.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Worker processes; one for each CPU if left out, 0 for none and no Ray.")
+        int | None,
+        typer.Option(min=0, help="Worker processes; one for each CPU if left out, 0 for none and no Ray."),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -51,7 +55,12 @@ def run(
     if out is not None and resume is not None and out != resume:
         raise typer.BadParameter("--out and --resume name different folders; give one of them")
     report = run_scenario(
-        scenario, overrides=overrides or (), out=resume or out, workers=workers, resume=resume is not None, quiet=quiet
+        scenario,
+        overrides=overrides or (),
+        out=resume or out,
+        workers=workers,
+        resume=resume is not None,
+        quiet=quiet,
     )
     console = Console(soft_wrap=True)
     console.print(rendered(report))

@@ -117,7 +117,14 @@ class CohortSimulator:
                 scored.append(_score(scores, labels))
             predictions, confidences, losses = (np.stack(part)[:, :real] for part in zip(*scored, strict=True))
             pieces.append(
-                (chunk.segments[:real], chunk.images[:real], chunk.labels[:real], predictions, confidences, losses)
+                (
+                    chunk.segments[:real],
+                    chunk.images[:real],
+                    chunk.labels[:real],
+                    predictions,
+                    confidences,
+                    losses,
+                )
             )
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
         kept = Plan(plan.starts[:real], plan.priors[:real], plan.severity[:real], plan.superclass[:real])

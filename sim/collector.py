@@ -121,7 +121,12 @@ class Collector:
         if layout.file(layout.sharded[-1], cohorts).is_file():
             return self.totals
         rows, sums = cohort_tables(
-            result, layout.adapters, layout.window, layout.horizon, "events" in layout.sharded, layout.largest_bank
+            result,
+            layout.adapters,
+            layout.window,
+            layout.horizon,
+            "events" in layout.sharded,
+            layout.largest_bank,
         )
         if result.cohort not in self._waiting:
             self._count(sums_table(sums))

@@ -5,6 +5,7 @@ changes the prior is constant, so a plan is a list of segments; a prior that mov
 for every step.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,9 +43,7 @@ class Plan:
 class Drift(Protocol):
     """A drift process. Must be picklable, and a client's plan must not depend on which clients are asked for with it."""
 
-    def plan(
-        self, clients: NDArray[np.integer], steps: int, subsets: SubsetSampler, weights: ClassWeights
-    ) -> Plan:
+    def plan(self, clients: NDArray[np.integer], steps: int, subsets: SubsetSampler, weights: ClassWeights) -> Plan:
         """The plan of the given clients, [K], over streams of `steps` images."""
         ...
 
@@ -53,9 +52,7 @@ class Drift(Protocol):
 class NoDrift:
     """One subset for the whole stream."""
 
-    def plan(
-        self, clients: NDArray[np.integer], steps: int, subsets: SubsetSampler, weights: ClassWeights
-    ) -> Plan:
+    def plan(self, clients: NDArray[np.integer], steps: int, subsets: SubsetSampler, weights: ClassWeights) -> Plan:
         subset = subsets.draw(clients, 0)
         return Plan(
             starts=np.zeros((len(clients), 1), dtype=np.int64),
@@ -82,9 +79,7 @@ class SuddenDrift:
     overlap: float = 0.0
     stagger: bool = False
 
-    def plan(
-        self, clients: NDArray[np.integer], steps: int, subsets: SubsetSampler, weights: ClassWeights
-    ) -> Plan:
+    def plan(self, clients: NDArray[np.integer], steps: int, subsets: SubsetSampler, weights: ClassWeights) -> Plan:
         first = np.full(len(clients), self.every)
         if self.stagger:
             first = 1 + (uniforms(self.seed, "stagger", clients) * self.every).astype(np.int64)
@@ -95,7 +90,7 @@ class SuddenDrift:
         for concept in range(1, most + 1):
             drawn.append(subsets.draw(clients, concept, drawn[-1], self.overlap))
         gone = [np.zeros(len(clients))]
-        for old, new in zip(drawn, drawn[1:], strict=False):
+        for old, new in itertools.pairwise(drawn):
             gone.append(1.0 - (old.members & new.members).sum(axis=1) / old.members.sum(axis=1))
         priors = [weights.prior(clients, concept, subset.members) for concept, subset in enumerate(drawn)]
         return Plan(

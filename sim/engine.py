@@ -171,7 +171,11 @@ def _claim(folder: Path, scenario: Scenario, resume: bool) -> None:
         found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ReportError(f"{folder}: holds no run that could be resumed (no readable {RUN_FILE} in it)") from error
-    here = {"schema_version": tables.SCHEMA_VERSION, "scenario_digest": scenario.digest(), "platform": platform_key()}
+    here = {
+        "schema_version": tables.SCHEMA_VERSION,
+        "scenario_digest": scenario.digest(),
+        "platform": platform_key(),
+    }
     for name, value in here.items():
         if found.get(name) != value:
             raise ReportError(

@@ -44,14 +44,13 @@ class ScenarioError(SimError):
         self.source = source
         self.problems = problems
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        places = [f"line {p.line}" if p.line is not None else "" for p in problems]
-        width_line = max((len(place) for place in places), default=0)
-        width_where = max((len(p.where) for p in problems), default=0)
-        rows = [
-            f"  {place:<{width_line}}  {p.where:<{width_where}}  {p.message}"
-            for place, p in zip(places, problems, strict=True)
+        rows = [(f"line {p.line}" if p.line is not None else "", p.where, p.message) for p in problems]
+        line_width, where_width = (max((len(row[column]) for row in rows), default=0) for column in (0, 1))
+        lines = [
+            "  " + f"{line:<{line_width}}  " * bool(line_width) + f"{where:<{where_width}}  {message}"
+            for line, where, message in rows
         ]
-        super().__init__("\n".join([f"{source}: {count}", *rows]))
+        super().__init__("\n".join([f"{source}: {count}", *lines]))
 
     def __reduce__(self) -> tuple[type, tuple[str, list[Problem]]]:
         return type(self), (self.source, self.problems)

@@ -8,7 +8,6 @@ from safetensors import SafetensorError
 from iciia.partition import check_partitions
 from sim.artifacts import image_size, outline
 from sim.cache import Cache
-from sim.client import Job
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, Problem, ScenarioError
 from sim.scenario import Scenario, SuddenDriftSettings
@@ -57,7 +56,10 @@ def _subset_problems(scenario: Scenario, data: Images | Features) -> Iterator[tu
     if wanted == "superclass":
         groups = 0 if classes.superclass is None else len(np.unique(classes.superclass))
         if groups == 0:
-            yield key, f"{scenario.data.kind} data have no superclasses; give a number of classes, 1 to {len(classes)}"
+            yield (
+                key,
+                f"{scenario.data.kind} data have no superclasses; give a number of classes, 1 to {len(classes)}",
+            )
         elif groups == 1 and drifts:
             yield key, "the data have a single superclass, and drift needs another to go to"
     elif wanted > len(classes):
@@ -65,9 +67,15 @@ def _subset_problems(scenario: Scenario, data: Images | Features) -> Iterator[tu
     elif isinstance(drift, SuddenDriftSettings):
         fresh = wanted - round(drift.overlap * wanted)
         if fresh == 0:
-            yield ("clients", "drift", "overlap"), f"got {drift.overlap}: of {wanted} classes it replaces none; lower it"
+            yield (
+                ("clients", "drift", "overlap"),
+                f"got {drift.overlap}: of {wanted} classes it replaces none; lower it",
+            )
         elif wanted + fresh > len(classes):
-            yield key, f"got {wanted}: a drift brings {fresh} new ones, and the data have {len(classes)} classes in all"
+            yield (
+                key,
+                f"got {wanted}: a drift brings {fresh} new ones, and the data have {len(classes)} classes in all",
+            )
 
 
 def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
@@ -113,4 +121,7 @@ def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator
         except ValueError as error:
             yield ("modules", name, "partitions"), str(error)
         if features % module.heads:
-            yield ("modules", name, "heads"), f"got {module.heads}, which does not divide the feature dimension {features}"
+            yield (
+                ("modules", name, "heads"),
+                f"got {module.heads}, which does not divide the feature dimension {features}",
+            )

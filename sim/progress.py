@@ -2,13 +2,23 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from iciia.backbone import Progress as Update
 from sim.collector import Totals
+
+NotedUpdate = Callable[[int, int, str], None]
+"""Called with (done, all, note)."""
 
 
 class Display:
@@ -41,7 +51,7 @@ class Display:
             yield ClientsDisplay(update, count)
 
     @contextlib.contextmanager
-    def _bar(self, title: str) -> Iterator["_Update"]:
+    def _bar(self, title: str) -> Iterator[NotedUpdate]:
         started = time.perf_counter()
         if self.quiet or not self.console.is_terminal:
             last = _Last()
@@ -67,7 +77,7 @@ class ClientsDisplay:
         count: Clients in all.
     """
 
-    def __init__(self, update: "_Update", count: int) -> None:
+    def __init__(self, update: NotedUpdate, count: int) -> None:
         self._update = update
         self._count = count
         self._started = time.perf_counter()
@@ -82,14 +92,7 @@ class ClientsDisplay:
         self._update(totals.clients, self._count, f"{speed:,.0f} images/s  {'  '.join(parts)}")
 
 
-class _Update:
-    """What a bar is told; a plain function on a terminal."""
-
-    def __call__(self, done: int, total: int, note: str) -> None:
-        raise NotImplementedError
-
-
-class _Last(_Update):
+class _Last:
     """Remembers the last thing it was told."""
 
     def __init__(self) -> None:

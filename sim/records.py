@@ -99,9 +99,7 @@ def _windows(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequenc
     )
 
 
-def _per_client(
-    correct: NDArray[np.bool_], adapters: Sequence[str]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _per_client(correct: NDArray[np.bool_], adapters: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Accuracy of each adapter and client, and its gain over the backbone, each [A, K]."""
     accuracy = correct.mean(axis=2, dtype=np.float64)
     return accuracy, accuracy - accuracy[adapters.index("backbone")]
@@ -153,7 +151,9 @@ class _Drifts:
         return _Drifts(row, segment, step, np.maximum(previous, step - window), np.minimum(following, step + horizon))
 
 
-def _between(correct: NDArray[np.bool_], row: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]) -> NDArray[np.int64]:
+def _between(
+    correct: NDArray[np.bool_], row: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Right predictions of each adapter in [start, stop) of a client, [A, number of rows]."""
     total = np.cumsum(correct, axis=2, dtype=np.int64)
     total = np.concatenate([np.zeros((*total.shape[:2], 1), dtype=np.int64), total], axis=2)
@@ -282,7 +282,9 @@ def _aligned_sums(
 
 
 def _audit_sums(result: CohortResult, drifts: _Drifts, largest_bank: int) -> Part:
-    length = np.diff(np.concatenate([result.plan.starts, np.full((len(result.clients), 1), result.labels.shape[1])], axis=1))
+    length = np.diff(
+        np.concatenate([result.plan.starts, np.full((len(result.clients), 1), result.labels.shape[1])], axis=1)
+    )
     planned = np.einsum("ks,ksc->c", length, result.plan.priors)
     drawn = np.bincount(result.labels.ravel(), minlength=len(planned))
     for c in np.flatnonzero((planned > 0) | (drawn > 0)).tolist():

@@ -42,7 +42,9 @@ class Report:
                 "update iciia-sim"
             )
         if not self.run.get("complete"):
-            raise ReportError(f"{folder}: the run is not finished; finish it with: iciia run SCENARIO --resume {folder}")
+            raise ReportError(
+                f"{folder}: the run is not finished; finish it with: iciia run SCENARIO --resume {folder}"
+            )
 
     @property
     def scenario(self) -> dict[str, Any]:
@@ -63,7 +65,9 @@ class Report:
             frame = ds.dataset(sorted(folder.glob("*.parquet")), format="parquet").to_table().to_pandas()
             keys = [key for key in ("adapter", "client", "drift", "window", "step", "key") if key in frame]
             return frame.sort_values(keys, ignore_index=True, kind="stable")
-        there = sorted({path.stem for path in self.folder.glob("*.parquet")} | {n for n in TABLES if (self.folder / n).is_dir()})
+        there = sorted(
+            {path.stem for path in self.folder.glob("*.parquet")} | {n for n in TABLES if (self.folder / n).is_dir()}
+        )
         raise ReportError(f"{self.folder}: has no table {name!r}; it has {', '.join(there)}")
 
     @cached_property
@@ -141,7 +145,13 @@ def rendered(report: Report) -> RichTable:
     table = RichTable(box=None, pad_edge=False, header_style="bold")
     for name in (*swept, "adapter"):
         table.add_column(name, no_wrap=True)
-    for name in ("accuracy %", "client mean % [95 % CI]", "gain, points [95 % CI]", "before drift %", "after drift %"):
+    for name in (
+        "accuracy %",
+        "client mean % [95 % CI]",
+        "gain, points [95 % CI]",
+        "before drift %",
+        "after drift %",
+    ):
         table.add_column(name, justify="right")
     for name in ("MACs/image", "state bytes"):
         table.add_column(name, justify="right")

@@ -20,7 +20,9 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 class Settings(BaseModel):
     """Base of all parts of a scenario: no unknown key, no silent conversion, no change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class DigitsData(Settings):
@@ -83,9 +85,7 @@ class SyntheticData(Settings):
     """Standard deviation of an image around its prototype, in units of the prototypes' own."""
 
 
-Data = Annotated[
-    DigitsData | GlyphsData | ImageFolderData | FeaturesData | SyntheticData, Field(discriminator="kind")
-]
+Data = Annotated[DigitsData | GlyphsData | ImageFolderData | FeaturesData | SyntheticData, Field(discriminator="kind")]
 
 
 class BackboneSettings(Settings):
@@ -135,7 +135,7 @@ class ModuleSettings(Settings):
     """Dropout while training."""
     recipe: Literal["stream"] = "stream"
     """stream: sequences with a sudden drift inside, so that empty banks, full banks and fresh drifts are in training."""
-    steps: PositiveInt = 1500
+    steps: PositiveInt = 2000
     """Optimizer steps."""
     batch: PositiveInt = 8
     """Sequences in a step."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from sim.errors import Problem, ScenarioError
@@ -109,8 +110,11 @@ def read(source: str | Path | Mapping[str, Any]) -> Document:
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise ScenarioError(str(source), [Problem("file", f"cannot be read: {error}")]) from error
     if not isinstance(tree, dict):
-        found = "nothing" if tree is None else type(tree).__name__
-        raise ScenarioError(str(source), [Problem("file", f"got {found}; expected keys such as name, data, clients, adapters")])
+        found = "nothing" if tree is None else f"a {type(_plain(tree)).__name__}"
+        raise ScenarioError(
+            str(source),
+            [Problem("file", f"got {found}; expected keys such as name, data, clients, adapters")],
+        )
     lines: dict[Key, int] = {(): 1}
     _collect_lines(tree, (), lines)
     return Document(str(source), _plain(tree), path.resolve().parent, lines)
@@ -167,11 +171,11 @@ def _yaml() -> YAML:
 
 
 def _collect_lines(tree: Any, key: Key, lines: dict[Key, int]) -> None:
-    if isinstance(tree, dict):
+    if isinstance(tree, CommentedMap):
         for name, value in tree.items():
             lines[(*key, name)] = tree.lc.key(name)[0] + 1
             _collect_lines(value, (*key, name), lines)
-    elif isinstance(tree, list):
+    elif isinstance(tree, CommentedSeq):
         for index, value in enumerate(tree):
             lines[(*key, index)] = tree.lc.item(index)[0] + 1
             _collect_lines(value, (*key, index), lines)

@@ -160,7 +160,11 @@ class _Seen:
         self.step = 0
 
     def swap(
-        self, first: NDArray[np.int64], count: NDArray[np.int64], label: NDArray[np.int64], u: NDArray[np.float64]
+        self,
+        first: NDArray[np.int64],
+        count: NDArray[np.int64],
+        label: NDArray[np.int64],
+        u: NDArray[np.float64],
     ) -> NDArray[np.int64]:
         """What the shuffle puts at the label's next place; places run over all classes, [K]."""
         already = self.met[self.rows, label] % count

@@ -152,7 +152,13 @@ def _aligned(sums: Sums, adapters: list[str]) -> Rows:
             images, correct = (int(sums["aligned", name, offset, measure]) for measure in ("images", "correct"))
             accuracy = correct / images
             rows.append(
-                {"adapter": name, "offset": offset, "images": images, "correct": correct, "accuracy": accuracy}
+                {
+                    "adapter": name,
+                    "offset": offset,
+                    "images": images,
+                    "correct": correct,
+                    "accuracy": accuracy,
+                }
             )
     return rows
 
@@ -168,7 +174,9 @@ def _classes(sums: Sums, adapters: list[str], classes: Classes) -> Rows:
                     "adapter": name,
                     "class_index": c,
                     "class_name": classes.names[c],
-                    "superclass": None if classes.superclass is None else classes.superclass_names[classes.superclass[c]],
+                    "superclass": None
+                    if classes.superclass is None
+                    else classes.superclass_names[classes.superclass[c]],
                     "images": images,
                     "correct": correct,
                     "accuracy": _ratio(correct, images),

@@ -118,7 +118,10 @@ def _check_backbone(sections: _Sections) -> Found:
         return
     kind, backbone = sections.get("data").kind, sections.get("backbone")
     if kind in IMAGE_KINDS and backbone is None:
-        yield ("backbone",), f"is missing; {kind} data are images, for example: {{model: resnet10t, weights: train}}"
+        yield (
+            ("backbone",),
+            f"is missing; {kind} data are images, for example: {{model: resnet10t, weights: train}}",
+        )
     if kind not in IMAGE_KINDS and backbone is not None:
         yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
 
@@ -134,7 +137,10 @@ def _check_adapters(sections: _Sections) -> Found:
     for index, adapter in enumerate(adapters):
         is_iciia = isinstance(adapter, IciiaAdapterSettings)
         if is_iciia and modules is not None and adapter.module not in modules:
-            yield ("adapters", index, "module"), _not_one_of(adapter.module, list(modules) or ["none is defined"])
+            yield (
+                ("adapters", index, "module"),
+                _not_one_of(adapter.module, list(modules) or ["none is defined"]),
+            )
         for capacity in expand(adapter):
             name = adapter_name(adapter, capacity)
             if name in names:
@@ -152,12 +158,9 @@ def _field_problems(document: Document, details: list[ErrorDetails]) -> list[Pro
         key = _written_key(document, detail)
         message = _message(detail)
         if key in problems:  # the alternatives of a union: got once, expected joined
-            got, _, expected = message.partition("; expected ")
+            _, _, expected = message.partition("; expected ")
             earlier = problems[key].message
-            if expected and expected not in earlier:
-                message = f"{earlier} or {expected}"
-            else:
-                message = earlier
+            message = f"{earlier} or {expected}" if expected and expected not in earlier else earlier
         problems[key] = Problem(dotted(key), message, document.line(key))
     # a union that rejects a value as a whole says less than what is wrong inside it
     inside = {key[:length] for key in problems for length in range(len(key))}
@@ -169,7 +172,7 @@ def _written_key(document: Document, detail: ErrorDetails) -> Key:
     place: Any = document.values
     key: list[str | int] = []
     for part in detail["loc"]:
-        if isinstance(place, dict) and part in place or isinstance(place, list) and isinstance(part, int):
+        if (isinstance(place, dict) and part in place) or (isinstance(place, list) and isinstance(part, int)):
             key.append(part)
             place = place[part]  # type: ignore[index]
         elif isinstance(place, dict) and part == detail["loc"][-1] and detail["type"] == "missing":

@@ -53,7 +53,7 @@ def run_on_ray(
     """
     with ray_running(workers, OBJECT_STORE_BYTES + _array_bytes(job.store)):
         shared = ray.put(job)
-        actors = [_Worker.remote(shared) for _ in range(workers)]
+        actors = [_WorkerActor.remote() for _ in range(workers)]
         collector = _CollectorActor.remote(layout)
         waiting = iter(cohorts)
         simulating: dict[ray.ObjectRef, tuple[ray.ObjectRef, int]] = {}  # progress -> (result, worker)
@@ -62,7 +62,7 @@ def run_on_ray(
         def submit(worker: int) -> None:
             cohort = next(waiting, None)
             if cohort is not None:
-                result, done = actors[worker].simulate.remote(cohort)
+                result, done = actors[worker].simulate.remote([shared], cohort)
                 simulating[done] = result, worker
 
         try:
@@ -84,7 +84,7 @@ def run_on_ray(
                         report(value)
         except RayTaskError as error:
             cause = error.cause
-            raise cause if isinstance(cause, SimError) else RunError(f"simulating failed: {cause!r}") from error
+            raise (cause if isinstance(cause, SimError) else RunError(f"simulating failed: {cause!r}")) from error
         except RayError as error:
             raise RunError(f"Ray failed: {error}") from error
 
@@ -119,25 +119,20 @@ def _array_bytes(store: object) -> int:
     return sum(getattr(value, "nbytes", 0) for value in vars(store).values())
 
 
-@ray.remote(num_cpus=1, max_restarts=3, max_task_retries=3)
 class _Worker:
     """Simulates cohorts, one at a time, on one thread."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self) -> None:
         torch.set_num_threads(1)
-        self.simulator = CohortSimulator(job)
+        self.simulator: CohortSimulator | None = None
 
     @ray.method(num_returns=2)
-    def simulate(self, cohort: int) -> tuple[CohortResult, int]:
+    def simulate(self, job: list[ray.ObjectRef], cohort: int) -> tuple[CohortResult, int]:
+        # Fetched once. The reference comes with every cohort, so that a worker which was started again has it.
+        if self.simulator is None:
+            self.simulator = CohortSimulator(ray.get(job[0]))
         return self.simulator.simulate(cohort), cohort
 
 
-@ray.remote(num_cpus=0)
-class _CollectorActor:
-    """The collector, in a process of its own."""
-
-    def __init__(self, layout: Layout) -> None:
-        self.collector = Collector(layout)
-
-    def add(self, result: CohortResult) -> Totals:
-        return self.collector.add(result)
+_WorkerActor = ray.remote(num_cpus=1, max_restarts=3, max_task_retries=3)(_Worker)
+_CollectorActor = ray.remote(num_cpus=0)(Collector)

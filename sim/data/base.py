@@ -103,7 +103,9 @@ def read_superclasses(path: Path, num_classes: int) -> tuple[NDArray[np.int64], 
     return np.array([numbers[found[c]] for c in range(num_classes)], dtype=np.int64), list(names.values())
 
 
-def split_by_class(labels: NDArray[np.integer], shares: Sequence[float], seed: int, purpose: str) -> list[NDArray[np.int64]]:
+def split_by_class(
+    labels: NDArray[np.integer], shares: Sequence[float], seed: int, purpose: str
+) -> list[NDArray[np.int64]]:
     """Cuts images into disjoint parts that hold the given shares of every class.
 
     Args:

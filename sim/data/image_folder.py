@@ -152,7 +152,9 @@ def _scan(folder: Path, names: list[str], cache: Cache) -> _Scan:
         (target / "scan.json").write_text(json.dumps({"content": digest.hexdigest(), "unreadable": unreadable}))
 
     listing = hashlib.sha256(json.dumps(stats).encode()).hexdigest()
-    found = json.loads((cache.get("scan", {"folder": str(folder.resolve()), "files": listing}, build) / "scan.json").read_text())
+    found = json.loads(
+        (cache.get("scan", {"folder": str(folder.resolve()), "files": listing}, build) / "scan.json").read_text()
+    )
     bad = set(found["unreadable"])
     good = [(label, path) for (label, path), (name, _, _) in zip(files, stats, strict=True) if name not in bad]
     labels = np.array([label for label, _ in good], dtype=np.int64)

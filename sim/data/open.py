@@ -42,7 +42,12 @@ def open_data(settings: Data, seed: int, image_size: int, cache: Cache) -> Image
     if isinstance(settings, FeaturesData):
         return open_features(Path(settings.train), Path(settings.test), _path(settings.superclasses))
     return open_synthetic(
-        settings.classes, settings.superclasses, settings.features, settings.images_per_class, settings.noise, seed
+        settings.classes,
+        settings.superclasses,
+        settings.features,
+        settings.images_per_class,
+        settings.noise,
+        seed,
     )
 
 

@@ -85,10 +85,14 @@ def open_synthetic(
     scale = 1.0 / max(noise, 1e-3) ** 2 / features
     weight, bias = prototypes * scale, -0.5 * scale * (prototypes**2).sum(axis=1)
     arrays = [prototypes, table, prototypes @ weight.T + bias, table @ weight.T]
+    prototype_rows, noise_rows, prototype_logits, noise_logits = (a.astype(np.float32) for a in arrays)
     stores = [
-        SyntheticStore(*(a.astype(np.float32) for a in arrays), images_per_class, stream_key(seed, f"synthetic {part}"))
+        SyntheticStore(
+            prototype_rows, noise_rows, prototype_logits, noise_logits, images_per_class,
+            stream_key(seed, f"synthetic {part}"),
+        )
         for part in ("train", "test")
-    ]
+    ]  # fmt: skip
     key = {
         "kind": "synthetic", "classes": classes, "superclasses": superclasses, "features": features,
         "images_per_class": images_per_class, "noise": noise, "seed": seed,

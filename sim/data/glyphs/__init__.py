@@ -22,13 +22,13 @@ ROTATION = np.pi / 18
 SCALE = (0.85, 1.12)
 SHEAR = 0.12
 SHIFT = 2.0
-BLUR = 0.8
-CONTRAST = (0.6, 1.0)
-NOISE = (0.02, 0.12)
+BLUR = 1.1
+CONTRAST = (0.5, 1.0)
+NOISE = (0.04, 0.18)
 """Ranges of jitter: radians, factor, factor, pixels, pixels (standard deviation), factor, share of the range of values."""
 
 VERSION = 1
-"""Raised when an image of a given number changes."""
+"""Raised when an image of a given number changes though nothing above does."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ def load() -> GlyphSheet:
 @functools.cache
 def digest() -> str:
     """Digest of the sheet and of how images are drawn from it."""
-    return f"{hashlib.sha256(FILE.read_bytes()).hexdigest()[:20]}-{VERSION}"
+    jitter = repr((ROTATION, SCALE, SHEAR, SHIFT, BLUR, CONTRAST, NOISE, VERSION))
+    return hashlib.sha256(FILE.read_bytes() + jitter.encode()).hexdigest()[:20]
 
 
 def draw(class_index: NDArray[np.int64], image_index: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
@@ -114,9 +115,7 @@ def _blur(images: torch.Tensor, deviation: torch.Tensor) -> torch.Tensor:
     size = images.shape[-1]
     for dim in (1, 2):
         padded = F.pad(images, (2, 2, 0, 0) if dim == 2 else (0, 0, 2, 2))
-        images = sum(
-            (padded.narrow(dim, k, size) * weights[:, k, None, None] for k in range(5)), start=torch.zeros(())
-        )
+        images = sum((padded.narrow(dim, k, size) * weights[:, k, None, None] for k in range(5)), start=torch.zeros(()))
     return images
 
 

@@ -45,7 +45,14 @@ SCRIPTS = {
     "Box drawing": [(0x2500, 0x257F)],
     "Blocks and shapes": [(0x2580, 0x25FF)],
 }
-THINNED = {"Latin accented", "Punctuation", "Mathematical operators", "Arrows", "Box drawing", "Blocks and shapes"}
+THINNED = {
+    "Latin accented",
+    "Punctuation",
+    "Mathematical operators",
+    "Arrows",
+    "Box drawing",
+    "Blocks and shapes",
+}
 MOST = 28
 """Characters of a thinned script, spread evenly over it; of the others, all are taken."""
 

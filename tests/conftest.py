@@ -1,0 +1,39 @@
+"""What all tests share: a cache of their own, and a scenario that takes seconds."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+Settings = dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["ICIIA_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., Settings]:
+    """Makes a scenario of synthetic features; keyword arguments replace whole sections."""
+
+    def make(**sections: Any) -> Settings:
+        return {
+            "name": "tiny",
+            "seed": 3,
+            "data": {
+                "kind": "synthetic", "classes": 24, "superclasses": 4, "features": 32, "images_per_class": 40, "noise": 1.0,
+            },
+            "modules": {"stream": {"layers": 2, "heads": 2, "partitions": 4, "steps": 60, "length": 24, "batch": 4}},
+            "clients": {
+                "count": 11, "images": 60, "cohort": 4, "chunk": 16,
+                "drift": {"kind": "sudden", "every": 20, "stagger": True},
+            },
+            "adapters": ["backbone", {"kind": "iciia", "module": "stream", "bank": {"capacity": [0, 3, 16]}}, "oracle"],
+            "report": {"window": 10, "horizon": 20, "events": True},
+        } | sections  # fmt: skip
+
+    return make

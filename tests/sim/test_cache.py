@@ -1,0 +1,66 @@
+"""Artifacts are whole or absent, found again by content, and pruned by age."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from sim.cache import KEY_FILE, Cache
+from sim.errors import CacheError
+
+
+def test_built_once(tmp_path: Path) -> None:
+    cache, built = Cache(tmp_path), []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        (folder / "x").write_text("1")
+
+    first = cache.get("thing", {"a": 1}, build)
+    assert cache.get("thing", {"a": 1}, build) == first
+    assert cache.get("thing", {"a": 2}, build) != first
+    assert len(built) == 2
+    assert (first / "x").read_text() == "1"
+
+
+def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        (folder / "half").write_text("")
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        Cache(tmp_path).get("thing", {}, build)
+    assert list((tmp_path / "thing").iterdir()) == []
+
+
+def test_the_faster_of_two_builders_wins(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+
+    def slow(folder: Path) -> None:
+        cache.get("thing", {}, lambda other: (other / "x").write_text("fast") and None)
+        (folder / "x").write_text("slow")
+
+    assert (cache.get("thing", {}, slow) / "x").read_text() == "fast"
+    assert len(list((tmp_path / "thing").iterdir())) == 1
+
+
+def test_prune_by_last_use(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    old = cache.get("thing", {"age": "old"}, lambda folder: None)
+    new = cache.get("thing", {"age": "new"}, lambda folder: None)
+    left = tmp_path / "thing" / ".making-left"
+    left.mkdir()
+    long_ago = time.time() - 40 * 86400
+    for path in (old / KEY_FILE, left):
+        os.utime(path, (long_ago, long_ago))
+    assert [entry.path for entry in cache.prune(unused_days=30)] == [old]
+    assert not old.exists()
+    assert not left.exists()
+    assert new.exists()
+
+
+def test_an_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CacheError, match=r"the cache cannot be written .*; set ICIIA_CACHE"):
+        Cache(tmp_path / "file").get("thing", {}, lambda folder: None)

@@ -1,0 +1,86 @@
+"""The command line as a person or a script meets it: real processes, their output and their exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+import sim
+from sim.scenario import Scenario
+
+Make = Callable[..., dict[str, Any]]
+
+
+def iciia(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sim.cli", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=300,
+        env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def scenario_file(tiny: Make, tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    YAML().dump(tiny(), path)
+    return path
+
+
+def test_run_ends_in_a_table_and_a_folder(scenario_file: Path, tmp_path: Path) -> None:
+    done = iciia("run", scenario_file, "--set", "clients.count=6", "--out", tmp_path / "out", "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.rstrip().splitlines()
+    assert lines[-1] == f"report: {tmp_path / 'out'}"
+    summary = sim.load(tmp_path / "out").summary
+    assert summary.clients.tolist() == [6] * 5
+    for line, row in zip(lines[1:-1], summary.itertuples(), strict=True):
+        assert line.split()[:2] == [row.adapter, f"{100 * row.accuracy:.1f}"]
+        assert f" {100 * row.gain:+.1f} [" in line
+    stages = [line.split(":")[0] for line in done.stderr.splitlines()]
+    assert stages == ["training module stream", "simulating clients"]
+
+
+def test_quiet_is_quiet(scenario_file: Path, tmp_path: Path) -> None:
+    done = iciia("run", scenario_file, "--out", tmp_path / "out", "--workers", "0", "--quiet")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_validate(scenario_file: Path) -> None:
+    assert iciia("validate", scenario_file, "quickstart").stdout == f"{scenario_file}: ok\nquickstart: ok\n"
+    bad = iciia("validate", "quickstart", scenario_file, "--set", "clients.cout=3")
+    assert bad.returncode == 2
+    assert bad.stdout == ""
+    assert bad.stderr.count('unknown key; did you mean "count"?') == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "nowhere.yaml"], 2, "nowhere.yaml: 1 problem\n  file  no such file"),
+        (["run", "quickstart", "--set", "seed=x"], 2, 'got "x"; expected an integer'),
+        (["run", "quickstart", "--resume", "nowhere"], 2, "holds no run that could be resumed"),
+        (["run", "digits", "--out", "/dev/null/x"], 1, "the report cannot be written there"),
+    ],
+)
+def test_errors_are_short(arguments: list[str], code: int, message: str, tmp_path: Path) -> None:
+    done = iciia(*arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_schema_is_that_of_the_scenario() -> None:
+    found = json.loads(iciia("schema").stdout)
+    assert found == Scenario.model_json_schema()
+    assert found["properties"]["clients"]["description"] == "Who the clients are."
+
+
+def test_cache_commands() -> None:
+    assert " artifacts, " in iciia("cache", "ls").stdout
+    assert iciia("cache", "prune", "--unused-days", "1000").stdout.startswith("deleted 0 artifacts")

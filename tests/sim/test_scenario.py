@@ -1,0 +1,225 @@
+"""Bad scenarios: every problem at once, with its line and its exact text; good ones: what they say is what is run."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim.cache import Cache
+from sim.errors import ScenarioError
+from sim.feasibility import check_data
+from sim.scenario_file import cells, find, read, shipped
+from sim.validation import validate
+
+BAD = """\
+name: bad scenario
+data: {kind: glyphs, train_imges: 3}
+cloud:
+  threads: many
+modules:
+  stream: {layers: 0, hedas: 4}
+clients:
+  count: many
+  images: 100
+  cohort: 1.5
+  subset: {classes: superclas, prior: {kind: zipf, exponent: -1}, reserve_ratio: 2}
+  drift: {kind: gradul, every: 100}
+adapters:
+  - backbon
+  - {kind: iciia, module: strem, bank: {capacity: [0, -1]}}
+  - {kind: iciia, bank: 3}
+reprot: {}
+"""
+
+BAD_TEXT = """\
+{file}: 16 problems
+  line 1   name                           got "bad scenario"; expected letters, digits, '_', '.', '+' and '-' only
+  line 2   data.train_imges               unknown key; did you mean "train_images"? (kind, train_images, test_images)
+  line 4   cloud.threads                  got "many"; expected an integer
+  line 6   modules.stream.hedas           unknown key; did you mean "heads"? (context, head, layers, heads, partitions, \
+dropout, recipe, steps, batch, length, capacity, drift_every, learning_rate)
+  line 6   modules.stream.layers          got 0; expected 1 or more
+  line 8   clients.count                  got "many"; expected an integer
+  line 10  clients.cohort                 got 1.5; expected an integer
+  line 11  clients.subset.classes         got "superclas"; did you mean "superclass"? (superclass) or an integer
+  line 11  clients.subset.prior.exponent  got -1; expected a number above 0
+  line 11  clients.subset.reserve_ratio   got 2; expected 1 or less
+  line 12  clients.drift.kind             got "gradul"; expected none, sudden
+  line 14  adapters[0].kind               got "backbon"; did you mean "backbone"? (backbone, iciia, oracle)
+  line 15  adapters[1].bank.capacity[1]   got -1; expected 0 or more
+  line 16  adapters[2].bank               got 3; expected keys and values
+  line 16  adapters[2].module             is missing
+  line 17  reprot                         unknown key; did you mean "report"? (name, seed, data, backbone, cloud, \
+modules, clients, adapters, report, sweep)"""
+
+Make = Callable[..., dict[str, Any]]
+
+
+def problems(settings: dict[str, Any] | str | Path, *overrides: str) -> list[str]:
+    """The problems of settings as `where: message`."""
+    try:
+        document = read(settings).override(overrides)
+        check_data(document, validate(document), Cache())
+    except ScenarioError as error:
+        return [f"{problem.where}: {problem.message}" for problem in error.problems]
+    return []
+
+
+def test_all_problems_at_once_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(BAD)
+    with pytest.raises(ScenarioError) as caught:
+        validate(read(file))
+    assert str(caught.value) == BAD_TEXT.format(file=file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1, 2", "line 1  YAML  while parsing a flow sequence expected ',' or ']', but got '<stream end>'"),
+        (
+            "a: 1\na: 2",
+            'line 2  YAML  while constructing a mapping found duplicate key "a" with value "2" (original value: "1")',
+        ),
+        ("- 1", "file  got a list; expected keys such as name, data, clients, adapters"),
+        ("", "file  got nothing; expected keys such as name, data, clients, adapters"),
+        ("a: \x00", "unacceptable character"),
+    ],
+)
+def test_what_is_not_a_scenario(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(text)
+    with pytest.raises(ScenarioError) as caught:
+        read(file)
+    assert message in " ".join(str(caught.value).split(" " * 4))
+
+
+def test_a_missing_file_lists_what_is_shipped() -> None:
+    with pytest.raises(ScenarioError, match=r"no such file, and no scenario of that name is shipped \(.*quickstart"):
+        read("quikstart")
+
+
+def test_overrides(tiny: Make) -> None:
+    document = read(tiny()).override(["clients.count=1000", "adapters.1.bank.capacity=[2, 5]", "name=other"])
+    scenario = validate(document)
+    assert scenario.clients.count == 1000
+    assert scenario.adapters[1].bank.capacity == [2, 5]  # type: ignore[union-attr]
+    assert scenario.name == "other"
+
+
+def test_bad_overrides_are_told_together(tiny: Make) -> None:
+    assert problems(tiny(), "clients.count", "seed=[", "adapters.9.name=x", "seed.x=3") == [
+        "--set clients.count: got 'clients.count'; expected KEY=VALUE, for example clients.count=1000",
+        "--set seed: '[' is not YAML: expected the node content, but found '<stream end>'",
+        "--set adapters.9.name: got 9 inside a list of 3; expected 0 to 2",
+        "--set seed.x: seed is 3 and holds no keys",
+    ]
+
+
+def test_an_override_out_of_range_has_no_line() -> None:
+    with pytest.raises(ScenarioError, match=r"quickstart: 1 problem\n +clients\.count +got 0; expected 1 or more"):
+        validate(read("quickstart").override(["clients.count=0"]))
+
+
+CASES: list[tuple[list[str], str]] = [
+    (["adapters.0=oracle", "adapters.2=backbone"], ""),
+    (["adapters.0=oracle"], "adapters: has no `backbone`; add it, every gain is reported against it"),
+    (["adapters.2=backbone"], "adapters[2]: a second adapter is called 'backbone'; remove one"),
+    (
+        ["adapters.1.bank.capacity=[3, 3]"],
+        "adapters[1]: a second adapter is called 'iciia-3'; give one of them a `name`",
+    ),
+    (["adapters.1.module=strem"], 'adapters[1].module: got "strem"; did you mean "stream"? (stream)'),
+    (
+        ["clients.drift.every=60"],
+        "clients.drift.every: got 60, and a stream has only 60 images; lower it, or set kind: none",
+    ),
+    (["clients.drift.overlap=1.0"], "clients.drift.overlap: got 1.0; expected a number below 1"),
+    (["backbone={model: resnet10t}"], "backbone: synthetic data are ready features and take no backbone; remove it"),
+    (["clients.subset={classes: 25}"], "clients.subset.classes: got 25, and the data have 24 classes"),
+    (
+        ["clients.subset={classes: 15}"],
+        "clients.subset.classes: got 15: a drift brings 15 new ones, and the data have 24 classes in all",
+    ),
+    (
+        ["clients.subset={classes: 2}", "clients.drift.overlap=0.9"],
+        "clients.drift.overlap: got 0.9: of 2 classes it replaces none; lower it",
+    ),
+    (
+        ["data.superclasses=1"],
+        "clients.subset.classes: the data have a single superclass, and drift needs another to go to",
+    ),
+    (
+        ["modules.stream.partitions=6"],
+        "modules.stream.partitions: got 6 partitions, which does not divide the feature dimension 32; 2, 4, 8 do",
+    ),
+    (["modules.stream.heads=5"], "modules.stream.heads: got 5, which does not divide the feature dimension 32"),
+    (
+        ["clients.subset={classes: 1}", "clients.images=200", "clients.drift.every=100"],
+        "clients.sampling: some client meets 100 images of class",
+    ),
+    (["data={kind: digits}"], "backbone: is missing; digits data are images, for example"),
+    (
+        ["data={kind: digits}", "backbone={model: resnet99}"],
+        "backbone.model: timm model 'resnet99': Unknown model (resnet99)",
+    ),
+    (
+        ["data={kind: digits}", "backbone={model: test_resnet}"],
+        "clients.subset.classes: digits data have no superclasses; give a number of classes, 1 to 10",
+    ),
+    (
+        ["sweep={seed: [1, 2], modules.stream.layers: [1, 0]}"],
+        "modules.stream.layers: with seed=1, modules.stream.layers=0: got 0; expected 1 or more",
+    ),
+    (["sweep={seed.x: [1]}"], "sweep: seed is 3 and holds no keys"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), CASES, ids=[" ".join(overrides) for overrides, _ in CASES])
+def test_impossible_wishes(tiny: Make, overrides: list[str], message: str) -> None:
+    found = problems(tiny(), *overrides)
+    assert any(text.startswith(message) for text in found) if message else not found
+
+
+def test_problems_of_settings_do_not_hide_each_other(tiny: Make) -> None:
+    found = problems(tiny(), "clients.drift.every=60", "adapters.1.module=strem", "seed=-1")
+    assert [text.split(":")[0] for text in found] == ["adapters[1].module", "clients.drift.every", "seed"]
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_scenarios_are_sound(name: str) -> None:
+    assert problems(name) == []
+    assert find(name).read_text().startswith(f"# iciia run {name}\n")
+
+
+def test_scenarios_are_shipped() -> None:
+    assert {"quickstart", "digits"} <= set(shipped())
+
+
+def test_a_sweep_is_cut_into_cells(tiny: Make) -> None:
+    document = read(tiny(sweep={"seed": [1, 2], "modules.stream.layers": [1, 3]}))
+    found = [
+        (chosen, cell.values["seed"], cell.values["modules"]["stream"]["layers"]) for chosen, cell in cells(document)
+    ]
+    assert [(seed, layers) for _, seed, layers in found] == [(1, 1), (1, 3), (2, 1), (2, 3)]
+    assert found[1][0] == {"seed": 1, "modules.stream.layers": 3}
+    assert "sweep" not in cells(document)[0][1].values
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        labels = np.repeat(np.arange(4), 30)
+        np.savez(
+            tmp_path / f"{part}.npz",
+            features=rng.standard_normal((120, 8), dtype=np.float32),
+            logits=rng.standard_normal((120, 4), dtype=np.float32),
+            labels=labels,
+        )
+    (tmp_path / "s.yaml").write_text(
+        "name: own\ndata: {kind: features, train: train.npz, test: test.npz}\n"
+        "clients: {count: 2, images: 10, subset: {classes: 2}}\nadapters: [backbone]\n"
+    )
+    assert problems(tmp_path / "s.yaml") == []
