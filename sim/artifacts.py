@@ -112,6 +112,14 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
     return CloudArtifact(cloud.classes, cloud.test, modules, cloud.split, cloud.backbone_macs, provenance)
 
 
+def split(scenario: Scenario, data: Images | Features) -> dict[str, NDArray[np.int64]]:
+    """Cuts the training images into disjoint parts, image numbers by part."""
+    trained = scenario.backbone is not None and scenario.backbone.weights == "train"
+    shares = SHARES_TRAINED if trained else SHARES_GIVEN
+    cut = split_by_class(data.train.labels, shares, scenario.cloud_seed, "cloud parts")
+    return dict(zip(PARTS, cut, strict=True))
+
+
 def platform_key() -> dict[str, str]:
     """What must agree for two runs to agree to the last bit."""
     packages = ("torch", "timm", "numpy")
@@ -169,9 +177,7 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
     settings = scenario.backbone
     if settings is None:
         raise DataError("image data need a backbone")
-    shares = SHARES_TRAINED if settings.weights == "train" else SHARES_GIVEN
-    cut = split_by_class(data.train.labels, shares, scenario.cloud_seed, "cloud parts")
-    images = dict(zip(PARTS, cut, strict=True))
+    images = split(scenario, data)
     backbone, key = _backbone(scenario, settings, data, images["backbone"], cache, stage)
     kept = np.sort(np.concatenate([images[part] for part in PARTS[1:]]))
     train_store, train_key = _store(backbone, key, data, "train", kept, cache, stage)
@@ -202,15 +208,10 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
 
 
 def _from_features(scenario: Scenario, data: Features) -> _Cloud:
-    cut = split_by_class(data.train.labels, (0.7, 0.1, 0.2), scenario.cloud_seed, "cloud parts")
-    parts = dict(zip(PARTS[1:], cut, strict=True))
-    split = {
-        "backbone": 0,
-        **{name: len(part) for name, part in parts.items()},
-        "test": len(data.test.labels),
-    }
+    parts = split(scenario, data)
+    sizes = {**{name: len(part) for name, part in parts.items()}, "test": len(data.test.labels)}
     provenance = {"backbone": {"feature_dim": data.train.feature_dim, "classes": data.train.classes}}
-    return _Cloud(data.classes, data.train, parts, data.test, dict(data.key), split, None, provenance)
+    return _Cloud(data.classes, data.train, parts, data.test, dict(data.key), sizes, None, provenance)
 
 
 def _backbone(
@@ -386,11 +387,6 @@ def _sampler(
     """Streams of simulated training clients over one part of the cloud's images."""
     images = cloud.parts[part]
     by_class = ImagesByClass.of(np.asarray(cloud.train.labels)[images], len(cloud.classes))
-    empty = np.flatnonzero(by_class.count == 0)
-    if len(empty):
-        raise DataError(
-            f"data: class {cloud.classes.names[empty[0]]!r} has too few images: none of them falls into the {part} part"
-        )
     clients = ClientsSettings(
         count=1,
         images=settings.length,

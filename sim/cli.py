@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from sim.bench import measure
 from sim.cache import Cache
 from sim.engine import run as run_scenario
 from sim.errors import ScenarioError, SimError
@@ -16,6 +17,7 @@ from sim.report import rendered
 from sim.scenario import Scenario
 from sim.scenario_file import read, shipped
 from sim.validation import validate as validate_document
+from sim.workers import default_workers
 
 app = typer.Typer(
     name="iciia",
@@ -62,9 +64,9 @@ def run(
         resume=resume is not None,
         quiet=quiet,
     )
-    console = Console(soft_wrap=True)
+    console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(rendered(report))
-    console.print(f"report: {report.folder}", highlight=False)
+    console.print(f"report: {report.folder}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -97,6 +99,16 @@ def scenarios() -> None:
     """List the scenarios that come with the package."""
     for name, path in shipped().items():
         print(f"{name:<24} {path}")
+
+
+@app.command()
+def bench(
+    quick: Annotated[bool, typer.Option("--quick", help="An eighth of the clients.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each CPU if left out.")] = None,
+) -> None:
+    """Measure the simulator: time by stage, and the whole against its bare kernel."""
+    for line in measure(quick, workers or default_workers()).lines():
+        print(line)
 
 
 @cache_app.command("ls")

@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sim.artifacts import CloudArtifact, platform_key, prepare
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job
 from sim.collector import Layout, write
-from sim.errors import ReportError, RunError
+from sim.errors import ReportError, RunError, SimError
 from sim.feasibility import check_data
 from sim.progress import Display
 from sim.report import RUN_FILE, Report, load
@@ -86,7 +87,12 @@ def _default_folder(name: str) -> Path:
 def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     _claim(folder, scenario, context.resume)
     started = time.perf_counter()
-    artifact = prepare(scenario, context.cache, context.display.stage)
+    try:
+        artifact = prepare(scenario, context.cache, context.display.stage)
+    except SimError:
+        if not context.resume:  # leave nothing behind that looks like a run
+            shutil.rmtree(folder)
+        raise
     prepared = time.perf_counter()
     job = Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules)
     layout = _layout(scenario, folder)

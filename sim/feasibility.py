@@ -6,7 +6,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from iciia.partition import check_partitions
-from sim.artifacts import image_size, outline
+from sim.artifacts import image_size, outline, split
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, Problem, ScenarioError
@@ -46,6 +46,7 @@ def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
     yield from subsets
     if not subsets:
         yield from _shortages(scenario, data)
+    yield from _empty_parts(scenario, data)
     yield from _dimension_problems(scenario, data)
 
 
@@ -100,6 +101,17 @@ def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Ke
                 f"some client meets {most[c]} images of class {data.classes.names[c]!r}, which has {images.count[c]}; lower "
                 "clients.images, give more images, or set with_replacement",
             )
+            return
+
+
+def _empty_parts(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
+    """Whether a class has too few images to be in every part that modules are trained with."""
+    parts = split(scenario, data)
+    for part in ("module", "validation") if scenario.modules else ():
+        count = np.bincount(data.train.labels[parts[part]], minlength=len(data.classes))
+        if (count == 0).any():
+            name = data.classes.names[int(np.argmin(count))]
+            yield ("data",), f"class {name!r} has too few training images: none of them falls into the {part} part"
             return
 
 

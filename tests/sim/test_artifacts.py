@@ -1,0 +1,115 @@
+"""The cloud, end to end on images: shipped scenarios reduced, a folder of class folders, checkpoints, and what is cached."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+
+import sim
+from sim.cache import Cache
+from sim.scenario_file import read, shipped
+
+REDUCED = {
+    "clients.count": 3,
+    "clients.cohort": 2,
+    "backbone.epochs": 1,
+    "backbone.batch": 32,
+    "data.train_images": 20,
+    "modules.stream.steps": 3,
+}
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
+    values = read(name).values
+    overrides = [
+        f"{key}={value}"
+        for key, value in REDUCED.items()
+        if key != "data.train_images" or values["data"]["kind"] == "glyphs"
+    ]
+    report = sim.run(name, overrides=overrides, out=tmp_path / "r", workers=0, quiet=True)
+    assert report.summary.images.tolist() == [3 * values["clients"]["images"]] * len(report.summary)
+    assert (report.summary.accuracy > 1.5 / len(report.classes.class_index.unique())).all()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four classes that a network can tell apart: bright or dark, above or below."""
+    rng = np.random.default_rng(0)
+    for c in range(4):
+        (tmp_path / "images" / f"class{c}").mkdir(parents=True)
+        for i in range(30):
+            pixels = rng.integers(60, 120, (32, 32, 3))
+            pixels[(c % 2) * 16 : (c % 2) * 16 + 16] += 40 if c < 2 else -40
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "images" / f"class{c}" / f"{i}.png")
+    (tmp_path / "groups.csv").write_text("class_index,superclass\n0,bright\n1,bright\n2,dark\n3,dark\n")
+    return tmp_path
+
+
+def scenario(folder: Path, weights: str) -> dict[str, Any]:
+    return {
+        "name": "folder",
+        "data": {"kind": "image_folder", "train": str(folder / "images"), "superclasses": str(folder / "groups.csv")},
+        "backbone": {"model": "test_resnet", "weights": weights, "image_size": 32, "epochs": 40, "batch": 16},
+        "modules": {"stream": {"heads": 2, "partitions": 2, "steps": 5, "length": 8, "drift_every": 4}},
+        "clients": {"count": 4, "images": 8, "cohort": 4},
+        "adapters": ["backbone", {"kind": "iciia", "module": "stream"}],
+    }
+
+
+def test_an_image_folder_from_training_to_report(folder: Path) -> None:
+    report = sim.run(scenario(folder, "train"), out=folder / "r", workers=0, quiet=True)
+    assert report.summary.accuracy[0] > 0.5
+    assert report.classes.superclass.unique().tolist() == ["bright", "dark"]
+    assert report.overhead.backbone_macs[0] == report.run["provenance"]["backbone"]["macs"] > 0
+    parts = report.audit[report.audit.measure == "images_in_part"].set_index("name").drawn
+    assert parts.to_dict() == {"backbone": 44, "module": 28, "calibration": 4, "validation": 8, "test": 36}
+
+
+def test_a_checkpoint_in_place_of_training(folder: Path) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet", num_classes=4)
+    torch.save(model.state_dict(), folder / "weights.pth")
+    report = sim.run(scenario(folder, str(folder / "weights.pth")), out=folder / "r", workers=0, quiet=True)
+    parts = report.audit[report.audit.measure == "images_in_part"].set_index("name").drawn
+    assert parts["backbone"] == 0
+    other = timm.create_model("test_resnet", num_classes=7)
+    torch.save(other.state_dict(), folder / "other.pth")
+    with pytest.raises(sim.DataError, match=r"backbone.weights: timm model 'test_resnet': (.|\n)*size mismatch"):
+        sim.run(scenario(folder, str(folder / "other.pth")), out=folder / "r2", workers=0, quiet=True)
+    assert not (folder / "r2").exists()
+
+
+def test_the_second_run_trains_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sim.run(scenario(folder, "train"), out=folder / "r1", workers=0, quiet=True)
+    asked: list[str] = []
+    get = Cache.get
+
+    def watched(self: Cache, kind: str, key: Any, build: Any) -> Path:
+        asked.append(kind)
+
+        def refuse(folder: Path) -> None:
+            raise AssertionError(f"{kind} was made again")
+
+        return get(self, kind, key, refuse)
+
+    monkeypatch.setattr(Cache, "get", watched)
+    sim.run(scenario(folder, "train"), out=folder / "r2", workers=0, quiet=True)
+    assert set(asked) == {"scan", "backbone", "features", "module"}
+
+
+def test_too_few_images_for_every_part(folder: Path) -> None:
+    for path in (folder / "images" / "class3").glob("*.png"):
+        if int(path.stem) >= 3:
+            path.unlink()
+    settings = scenario(folder, "train")
+    settings["clients"]["sampling"] = "with_replacement"
+    with pytest.raises(
+        sim.ScenarioError, match="class 'class3' has too few training images: none of them falls into the"
+    ):
+        sim.run(settings, out=folder / "r", workers=0, quiet=True)
+    assert not (folder / "r").exists()
