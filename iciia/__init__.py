@@ -4,6 +4,7 @@ from iciia.adapters import Adapter, BackboneAdapter, Chunk, Cost, IciiaAdapter, 
 from iciia.bank import FeatureBank
 from iciia.model import ICIIA
 from iciia.partition import PartitionedLinear, feature_shuffle
+from iciia.session import Session
 
 __all__ = [
     "ICIIA",
@@ -15,5 +16,6 @@ __all__ = [
     "IciiaAdapter",
     "OracleAdapter",
     "PartitionedLinear",
+    "Session",
     "feature_shuffle",
 ]

@@ -65,7 +65,7 @@ class Backbone:
         x = as_float(images.to(self.device))
         if x.shape[-2:] != (self.image_size, self.image_size):
             x = F.interpolate(x, size=(self.image_size, self.image_size), mode="bilinear", antialias=True)
-        x = (x - self.mean.to(x)) / self.std.to(x)
+        x = ((x - self.mean.to(x)) / self.std.to(x)).to(self.classifier.weight.dtype)
         features = self.model.forward_head(self.model.forward_features(x), pre_logits=True)
         return features, self.classifier(features)
 

@@ -19,8 +19,8 @@ class FeatureBank:
     """First-in first-out banks of K clients that have all seen the same number of images.
 
     Args:
-        entries: What is kept of each image, [G, K, N, D] for G vectors an image (keys and values of each layer), oldest
-            slot first. Unused slots come first and hold zeros.
+        entries: What is kept of each image, [G, D, K, N] for G vectors an image, in the storage's dtype; oldest slot first.
+            Slots that are not used yet come first and hold zeros.
         seen: Images that each client has seen.
     """
 
@@ -29,21 +29,37 @@ class FeatureBank:
 
     @staticmethod
     def empty(
-        clients: int, capacity: int, vectors: int, features: int, device: torch.device | None = None
+        clients: int,
+        capacity: int,
+        vectors: int,
+        features: int,
+        storage: torch.dtype = torch.float32,
+        device: torch.device | None = None,
     ) -> "FeatureBank":
-        """Banks of `capacity` images, each kept as `vectors` vectors of `features` float32 numbers.
+        """Banks of `capacity` images, each kept as `vectors` vectors of `features` numbers.
 
         Raises:
             ValueError: The capacity is negative.
         """
         if capacity < 0:
             raise ValueError(f"got a bank capacity of {capacity}; expected 0 or more")
-        return FeatureBank(torch.zeros(vectors, clients, capacity, features, device=device))
+        return FeatureBank(torch.zeros(vectors, features, clients, capacity, dtype=storage, device=device))
 
     @property
     def capacity(self) -> int:
         """N, the most images a bank may hold."""
-        return self.entries.shape[2]
+        return self.entries.shape[3]
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of one client's bank when it is full: its entries and each one's step of arrival."""
+        vectors, features, _, capacity = self.entries.shape
+        return capacity * (vectors * features * self.entries.element_size() + STEP_BYTES)
+
+    def held(self, targets: int) -> Tensor:
+        """Whether slot n of the bank that target t meets is in use, bool [T, N]; oldest slot first."""
+        arrival = self._steps(self.capacity + targets - 1) if self.capacity else self._steps(0)
+        return (arrival >= 0).unfold(0, self.capacity, 1) if self.capacity else arrival.bool().expand(targets, 0)
 
     def visible(self, targets: int) -> Tensor:
         """Which images each of the next targets may attend to.
@@ -55,21 +71,26 @@ class FeatureBank:
             bool [T, N + T] over the bank's slots followed by the arriving images: target t sees itself and what its
             bank holds when it arrives, that is the N images before it.
         """
-        device = self.entries.device
-        arrival = torch.arange(self.capacity + targets, device=device) + self.seen - self.capacity
-        target = torch.arange(targets, device=device).unsqueeze(1) + self.seen
+        arrival = self._steps(self.capacity + targets)
+        target = torch.arange(targets, device=self.entries.device).unsqueeze(1) + self.seen
         return (arrival >= 0) & (arrival <= target) & (arrival >= target - self.capacity)
 
     def remember(self, arrived: Tensor) -> "FeatureBank":
         """The banks after images have arrived.
 
         Args:
-            arrived: What is kept of them, [G, K, T, D], in order of arrival.
+            arrived: What is kept of them, [G, D, K, T], in order of arrival.
 
         Returns:
             New banks; these stay as they are.
         """
+        seen = self.seen + arrived.shape[3]
         if self.capacity == 0:
-            return FeatureBank(self.entries, self.seen + arrived.shape[2])
-        kept = torch.cat([self.entries, arrived], dim=2)[:, :, -self.capacity :]
-        return FeatureBank(kept.contiguous(), self.seen + arrived.shape[2])
+            return FeatureBank(self.entries, seen)
+        arrived = arrived.to(self.entries.dtype)
+        kept = torch.cat([self.entries, arrived], dim=3)[..., -self.capacity :]
+        return FeatureBank(kept.contiguous(), seen)
+
+    def _steps(self, count: int) -> Tensor:
+        """Step of arrival of the bank's slots and of the images that arrive next; negative where a slot is not in use."""
+        return torch.arange(count, device=self.entries.device) + self.seen - self.capacity

@@ -1,8 +1,12 @@
 """Cloud training: a module is trained once, on simulated clients, and never again on a device."""
 
+import contextlib
 import copy
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,29 +19,55 @@ from iciia.features import FeatureStore
 from iciia.model import ICIIA
 
 Sampler = Callable[[np.random.Generator, int], NDArray[np.int64]]
-"""Draws the streams of that many simulated clients: (rng, B) -> image numbers [B, T]."""
+"""Draws the images of that many simulated clients: (rng, B) -> image numbers [B, T]."""
 
-STEPS_AHEAD = 32
-"""Optimizer steps whose sequences are drawn at once: streams are cheap by the hundred and dear one by one."""
+BLOCK = 32
+"""Optimizer steps whose clients are drawn at once: streams are cheap by the hundred and dear one by one. A block is also what
+seeds are given to, so that training can be taken up again at its start."""
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """How a module is trained.
+
+    Args:
+        kind: `stream`: sequences, every position of which is a target with what came before it as its bank, from empty to
+            full; AdamW, cosine schedule. `paper`: sets of images of one client, all to all; SGD with a constant learning rate.
+            Both clip the gradient's norm at 5 and keep the weights of the best validation loss.
+        steps: Most optimizer steps.
+        batch: Sequences or sets in a step. The paper's is one set.
+        learning_rate: Start of the schedule.
+        evaluate_every: Steps between two validations.
+        patience: Validations without a better loss after which training stops; None goes on to the end.
+    """
+
+    kind: Literal["stream", "paper"]
+    steps: int
+    batch: int
+    learning_rate: float
+    evaluate_every: int = 4 * BLOCK
+    patience: int | None = None
+
+
+@dataclass
 class TrainingHistory:
     """How a training went.
 
     Args:
         steps: Optimizer steps taken.
         best_step: The step whose weights were kept.
-        validation_loss: Cross-entropy at each evaluation, nats.
+        best_loss: Their validation loss.
+        validation_loss: Loss at each validation, nats.
         validation_accuracy: Accuracy at the best step, fraction.
-        backbone_accuracy: The backbone's accuracy on the same validation streams, fraction.
+        backbone_accuracy: The backbone's accuracy on the same validation clients, fraction.
     """
 
-    steps: int
-    best_step: int
-    validation_loss: list[float]
-    validation_accuracy: float
-    backbone_accuracy: float
+    steps: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+    validation_loss: list[float] = field(default_factory=list)
+    validation_accuracy: float = 0.0
+    backbone_accuracy: float = 0.0
 
 
 def train(
@@ -45,87 +75,138 @@ def train(
     store: FeatureStore,
     sample: Sampler,
     validate: Sampler,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    capacity: int,
+    recipe: Recipe,
     seed: int,
-    evaluate_every: int = 100,
     validation_clients: int = 64,
+    checkpoint: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> TrainingHistory:
-    """Trains a stream-context module on sequences, every position of which is a target.
+    """Trains a module on simulated clients.
 
-    One pass over a sequence of T images trains T targets with banks of every size, from empty to full.
-    AdamW with a cosine schedule, gradient norm clipped at 5, cross-entropy over all positions; the weights of the best
-    validation loss are kept.
+    Labels of integer class numbers are trained by cross-entropy, labels of attributes, float [M, C], by binary cross-entropy.
 
     Args:
         module: Trained in place; in evaluation mode afterwards.
-        store: Features and logits that both samplers number into.
-        sample: Draws training sequences.
-        validate: Draws validation sequences, once.
-        steps: Optimizer steps.
-        batch: Sequences in a step.
-        learning_rate: Start of the cosine schedule.
-        capacity: Bank capacity while training.
-        seed: Sequences and dropout.
-        evaluate_every: Steps between two validations.
-        validation_clients: Sequences in the validation set.
+        store: Features, logits and labels that both samplers number into.
+        sample: Draws training clients.
+        validate: Draws validation clients, once.
+        recipe: How.
+        seed: Clients and dropout.
+        validation_clients: Clients in the validation set.
+        checkpoint: A file that training is taken up from if it exists, and that it keeps up to date; deleted at the end. A
+            training that was killed and taken up again gives the same weights.
         progress: Told how many steps are done.
     """
     device = next(module.parameters()).device
-    rng = np.random.default_rng(seed)
     held_out = _load(store, validate(np.random.default_rng(seed), validation_clients), device)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    best, best_step, best_loss, best_accuracy, losses = (
-        copy.deepcopy(module.state_dict()),
-        0,
-        float("inf"),
-        0.0,
-        [],
-    )
+    if recipe.kind == "stream":
+        optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+            module.parameters(), lr=recipe.learning_rate, weight_decay=0.01
+        )
+    else:
+        optimizer = torch.optim.SGD(module.parameters(), lr=recipe.learning_rate)
+    start, final = recipe.learning_rate, 0.0 if recipe.kind == "stream" else recipe.learning_rate
+    history = TrainingHistory(backbone_accuracy=_accuracy(held_out[1], held_out[2]))
+    best = copy.deepcopy(module.state_dict())
+    if checkpoint is not None and checkpoint.is_file():
+        saved = torch.load(checkpoint, map_location=device, weights_only=True)
+        module.load_state_dict(saved["module"])
+        optimizer.load_state_dict(saved["optimizer"])
+        best, history = saved["best"], TrainingHistory(**saved["history"])
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for step in range(1, steps + 1):
+        while history.steps < recipe.steps and not _out_of_patience(history, recipe):
+            block = history.steps // BLOCK
+            drawn = sample(np.random.default_rng([seed, block]), recipe.batch * BLOCK)
+            torch.manual_seed(seed + block)
             module.train()
-            if (step - 1) % STEPS_AHEAD == 0:
-                drawn = sample(rng, batch * STEPS_AHEAD)
-            ahead = (step - 1) % STEPS_AHEAD * batch
-            features, backbone_logits, labels = _load(store, drawn[ahead : ahead + batch], device)
-            logits, _ = module(features, backbone_logits, module.empty_bank(batch, capacity))
-            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(module.parameters(), 5.0)
-            optimizer.step()
-            schedule.step()
-            if step % evaluate_every == 0 or step == steps:
-                validation_loss, accuracy = _evaluate(module, held_out, capacity)
-                losses.append(validation_loss)
-                if validation_loss < best_loss:
-                    best, best_step = copy.deepcopy(module.state_dict()), step
-                    best_loss, best_accuracy = validation_loss, accuracy
-            progress(step, steps)
+            for number in range(min(BLOCK, recipe.steps - history.steps)):
+                turn = 0.5 * (1 + math.cos(math.pi * history.steps / recipe.steps))
+                optimizer.param_groups[0]["lr"] = final + (start - final) * turn
+                part = drawn[number * recipe.batch : (number + 1) * recipe.batch]
+                features, backbone_logits, labels = _load(store, part, device)
+                with _mixed_precision(device):
+                    loss = _loss(_predict(module, recipe, features, backbone_logits), labels)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(module.parameters(), 5.0)
+                optimizer.step()
+                history.steps += 1
+                progress(history.steps, recipe.steps)
+            if history.steps % recipe.evaluate_every == 0 or history.steps == recipe.steps:
+                if _evaluate(module, recipe, held_out, history):
+                    best = copy.deepcopy(module.state_dict())
+                if checkpoint is not None:
+                    _save(checkpoint, module, optimizer, best, history)
     module.load_state_dict(best)
     module.eval()
-    _, backbone_logits, labels = held_out
-    backbone_accuracy = (backbone_logits.argmax(-1) == labels).float().mean().item()
-    return TrainingHistory(steps, best_step, losses, best_accuracy, backbone_accuracy)
+    progress(recipe.steps, recipe.steps)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return history
 
 
-def _load(store: FeatureStore, images: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    features, logits = store.gather(images)
-    labels = torch.from_numpy(np.asarray(store.labels[images], dtype=np.int64))
-    return features.to(device), logits.to(device), labels.to(device)
+Clients = tuple[Tensor, Tensor, Tensor]
+"""Features [B, T, D], backbone logits [B, T, C] and labels, [B, T] or [B, T, C]."""
+
+
+def _predict(module: ICIIA, recipe: Recipe, features: Tensor, backbone_logits: Tensor) -> Tensor:
+    whole = module.forward_sequences if recipe.kind == "stream" else module.forward_sets
+    return whole(features, backbone_logits)
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    if labels.is_floating_point():
+        return F.binary_cross_entropy_with_logits(logits, labels)
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Share of right classes, or of right attributes."""
+    right = (logits > 0) == (labels > 0.5) if labels.is_floating_point() else logits.argmax(-1) == labels
+    return right.float().mean().item()
 
 
 @torch.inference_mode()
-def _evaluate(module: ICIIA, data: tuple[Tensor, Tensor, Tensor], capacity: int) -> tuple[float, float]:
-    """Cross-entropy in nats and accuracy as a fraction, over all positions."""
+def _evaluate(module: ICIIA, recipe: Recipe, clients: Clients, history: TrainingHistory) -> bool:
+    """Notes the validation loss; whether it is the best so far."""
     module.eval()
-    features, backbone_logits, labels = data
-    logits, _ = module(features, backbone_logits, module.empty_bank(len(features), capacity))
-    loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten()).item()
-    return loss, (logits.argmax(-1) == labels).float().mean().item()
+    features, backbone_logits, labels = clients
+    logits = _predict(module, recipe, features, backbone_logits)
+    loss = _loss(logits, labels).item()
+    history.validation_loss.append(loss)
+    if loss >= history.best_loss:
+        return False
+    history.best_loss, history.best_step = loss, history.steps
+    history.validation_accuracy = _accuracy(logits, labels)
+    return True
+
+
+def _out_of_patience(history: TrainingHistory, recipe: Recipe) -> bool:
+    since = (history.steps - history.best_step) // recipe.evaluate_every
+    return recipe.patience is not None and bool(history.validation_loss) and since >= recipe.patience
+
+
+def _load(store: FeatureStore, images: NDArray[np.int64], device: torch.device) -> Clients:
+    features, logits = store.gather(images)
+    labels = torch.from_numpy(np.array(store.labels[images]))
+    return features.to(device), logits.to(device), labels.to(device)
+
+
+def _mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    """bfloat16 products on a GPU, float32 on a CPU."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
+
+
+def _save(
+    path: Path, module: ICIIA, optimizer: torch.optim.Optimizer, best: dict[str, Tensor], history: TrainingHistory
+) -> None:
+    """Writes a checkpoint so that it is there completely or not at all."""
+    temporary = path.with_suffix(".tmp")
+    content = {
+        "module": module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "best": best,
+        "history": asdict(history),
+    }
+    torch.save(content, temporary)
+    temporary.replace(path)

@@ -1,13 +1,16 @@
 """The transformer layer of ICIIA: post-norm, partitioned projections, attention over a client's images.
 
-Source: Yan et al., arXiv 2211.06276. In the stream context a layer's keys and values are computed once, when an
-image arrives, and kept in the bank; the authors recompute them for every target.
+Features come first, as everywhere inside this package: [D, K, T].
+
+Source: Yan et al., arXiv 2211.06276.
 """
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from iciia.partition import PartitionedLinear
+
+NORM_EPSILON = 1e-5
 
 
 class EncoderLayer(nn.Module):
@@ -18,47 +21,73 @@ class EncoderLayer(nn.Module):
         heads: H; must divide D.
         partitions: P; must divide D.
         dropout: Dropout after attention and inside and after the feed-forward part.
+        shuffle: Whether partitioned projections shuffle their outputs.
+        attention: False leaves the feed-forward part alone (the `ff` ablation).
 
     Raises:
         ValueError: H or P does not divide D.
     """
 
-    def __init__(self, features: int, heads: int, partitions: int, dropout: float) -> None:
+    def __init__(
+        self, features: int, heads: int, partitions: int, dropout: float, shuffle: bool = True, attention: bool = True
+    ) -> None:
         super().__init__()
         if features % heads:
             raise ValueError(f"got {heads} heads, which does not divide the feature dimension {features}")
         self.heads = heads
-        self.qkv = PartitionedLinear(features, 3 * features, partitions)
-        self.out = PartitionedLinear(features, features, partitions)
-        self.linear1 = PartitionedLinear(features, features, partitions)
-        self.linear2 = PartitionedLinear(features, features, partitions)
-        self.norm1 = nn.LayerNorm(features)
-        self.norm2 = nn.LayerNorm(features)
+        if attention:
+            self.qkv = PartitionedLinear(features, 3 * features, partitions, sections=3, shuffle=shuffle)
+            self.out = PartitionedLinear(features, features, partitions, shuffle=shuffle)
+            self.norm1 = nn.LayerNorm(features, NORM_EPSILON)
+        self.linear1 = PartitionedLinear(features, features, partitions, shuffle=shuffle)
+        self.linear2 = PartitionedLinear(features, features, partitions, shuffle=shuffle)
+        self.norm2 = nn.LayerNorm(features, NORM_EPSILON)
         self.dropout = nn.Dropout(dropout)
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each [K, T, D], of x, [K, T, D]."""
-        q, k, v = self.qkv(x).chunk(3, dim=-1)
-        return q, k, v
+    def project(self, x: Tensor, first: int = 0, last: int = 3) -> tuple[Tensor, ...]:
+        """Queries, keys and values (sections 0, 1 and 2), each [D, K, T], of x, [D, K, T]; or only some of them."""
+        y = self.qkv.columns(x.flatten(1), first, last)
+        return y.view(last - first, *x.shape).unbind(0)
 
     def forward(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
         """Calibrates each target by the images it may attend to.
 
         Args:
-            x: Targets, [K, T, D].
-            q: Their queries, [K, T, D].
-            k: Keys of everything that some target may attend to, [K, S, D].
-            v: Values, [K, S, D].
+            x: Targets, [D, K, T].
+            q: Their queries, [D, K, T].
+            k: Keys of everything that some target may attend to, [D, K, S].
+            v: Values, [D, K, S].
             visible: Whether target t may attend to image s, bool, broadcasts to [K, T, S].
 
         Returns:
-            [K, T, D].
+            [D, K, T].
         """
-        attended = F.scaled_dot_product_attention(
-            self._split(q), self._split(k), self._split(v), attn_mask=visible.unsqueeze(-3)
+        attended = torch.cat(
+            [
+                _attend(*parts, visible)
+                for parts in zip(q.chunk(self.heads), k.chunk(self.heads), v.chunk(self.heads), strict=True)
+            ]
         )
-        x = self.norm1(x + self.dropout(self.out(attended.transpose(1, 2).flatten(-2))))
-        return self.norm2(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
+        y = self.out.columns(attended.flatten(1)).view(x.shape)
+        return self.feed_forward(_normalise(x + self.dropout(y), self.norm1))
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [K, H, ., D/H]
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The feed-forward half of the layer, [D, K, T] -> [D, K, T]."""
+        inner = self.dropout(self.linear1.columns(x.flatten(1)).relu_())
+        return _normalise(x + self.dropout(self.linear2.columns(inner).view(x.shape)), self.norm2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+    """One head: q [D/H, K, T], k and v [D/H, K, S] -> [D/H, K, T]."""
+    scores = torch.bmm(q.permute(1, 2, 0), k.permute(1, 0, 2)).mul_(q.shape[0] ** -0.5)  # [K, T, S]
+    weights = scores.masked_fill_(~visible, float("-inf")).softmax(dim=-1)
+    return torch.bmm(v.permute(1, 0, 2), weights.transpose(1, 2)).transpose(0, 1)
+
+
+def _normalise(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """Layer normalisation over the first dimension, in float32 at least."""
+    y = x.float()
+    y = y - y.mean(dim=0)
+    y = y * torch.rsqrt(y.square().mean(dim=0) + norm.eps)
+    shape = (-1, *[1] * (x.dim() - 1))
+    return torch.addcmul(norm.bias.view(shape).to(y), y, norm.weight.view(shape).to(y)).to(x.dtype)

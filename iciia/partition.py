@@ -1,5 +1,9 @@
 """Partitioned linear projection with feature shuffle, the cheap replacement for a dense linear layer.
 
+Inside this package features come first: a batch of B vectors is [D, B]. Then a partition is a block of whole rows, block products
+read and write their data where it lies, and the shuffle moves whole rows. With P=256 the arithmetic is so little that
+moving single numbers between layouts would cost more than computing.
+
 Source: Yan et al., arXiv 2211.06276, section 3. The bias is added after the shuffle, as the authors' code does; the paper
 does not say.
 """
@@ -7,7 +11,6 @@ does not say.
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -54,17 +57,23 @@ class PartitionedLinear(nn.Module):
     Args:
         in_features: D_in.
         out_features: D_out.
-        partitions: P; must divide both.
+        partitions: P; must divide D_in and D_out / sections.
+        sections: How many vectors the output holds one after the other (3 for queries, keys and values).
+        shuffle: False concatenates the blocks' outputs instead, section by section (an ablation).
 
     Raises:
-        ValueError: P does not divide both.
+        ValueError: P does not divide them.
     """
 
-    def __init__(self, in_features: int, out_features: int, partitions: int = 1) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, partitions: int = 1, sections: int = 1, shuffle: bool = True
+    ) -> None:
         super().__init__()
         check_partitions(in_features, partitions)
-        check_partitions(out_features, partitions)
+        check_partitions(out_features // sections, partitions)
         self.partitions = partitions
+        self.sections = sections
+        self.shuffle = shuffle
         self.weight = nn.Parameter(torch.empty(partitions, out_features // partitions, in_features // partitions))
         self.bias = nn.Parameter(torch.zeros(out_features))
         # Xavier over each block, as for a dense layer of the block's size
@@ -73,9 +82,31 @@ class PartitionedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D_in] -> [..., D_out]."""
-        if self.partitions == 1:
-            return F.linear(x, self.weight[0], self.bias)
-        blocks = x.reshape(-1, self.partitions, self.weight.shape[2]).transpose(0, 1)  # [P, B, D_in/P]
-        y = torch.bmm(blocks, self.weight.transpose(1, 2))  # [P, B, D_out/P]
-        shuffled = y.permute(1, 2, 0).reshape(*x.shape[:-1], -1)  # [..., D_out], index j * P + p
-        return shuffled + self.bias
+        flat = x.reshape(-1, x.shape[-1])
+        return self.columns(flat.t().contiguous()).t().reshape(*x.shape[:-1], -1)
+
+    def columns(self, x: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+        """Projects vectors that lie in columns.
+
+        Args:
+            x: [D_in, B], contiguous.
+            first: First section of the output that is wanted.
+            last: One past the last; None for all from `first`.
+
+        Returns:
+            [(last - first) * D_out / sections, B].
+        """
+        last = self.sections if last is None else last
+        partitions, rows, _ = self.weight.shape
+        width = rows // self.sections
+        weight = self.weight[:, first * width : last * width]
+        bias = self.bias[first * width * partitions : last * width * partitions]
+        if partitions == 1:
+            return torch.addmm(bias[:, None], weight[0], x)
+        blocks = x.view(partitions, -1, x.shape[1])  # [P, D_in/P, B]
+        if self.shuffle:
+            start = bias.view(-1, partitions).t().unsqueeze(-1)  # [P, ., 1]: where each output's bias will land
+            return torch.baddbmm(start, weight, blocks).transpose(0, 1).reshape(-1, x.shape[1])
+        start = bias.view(last - first, partitions, width).transpose(0, 1).reshape(partitions, -1, 1)
+        y = torch.baddbmm(start, weight, blocks).view(partitions, last - first, width, -1)
+        return y.transpose(0, 1).reshape(-1, x.shape[1])

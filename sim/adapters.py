@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import torch
+
 from iciia.adapters import Adapter, BackboneAdapter, IciiaAdapter, OracleAdapter
 from iciia.model import ICIIA
 from sim.scenario import AnyAdapterSettings, IciiaAdapterSettings
@@ -33,5 +35,5 @@ def build_adapters(settings: list[AnyAdapterSettings], modules: Mapping[str, ICI
 
 def _build(settings: AnyAdapterSettings, capacity: int | None, modules: Mapping[str, ICIIA]) -> Adapter:
     if isinstance(settings, IciiaAdapterSettings) and capacity is not None:
-        return IciiaAdapter(modules[settings.module], capacity)
+        return IciiaAdapter(modules[settings.module], capacity, getattr(torch, settings.bank.storage))
     return OracleAdapter() if settings.kind == "oracle" else BackboneAdapter()

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from iciia.backbone import Backbone, Progress, create_backbone, train_backbone
-from iciia.cloud import TrainingHistory, train
+from iciia.calibration import confusion_matrix, fit_temperature
+from iciia.cloud import Recipe, TrainingHistory, train
 from iciia.features import ArrayStore, FeatureStore
 from iciia.images import ImageSource
 from iciia.model import ICIIA
@@ -29,13 +30,14 @@ from sim.scenario import (
     BackboneSettings,
     ClientsSettings,
     ModuleSettings,
+    NoDriftSettings,
     Scenario,
     SuddenDriftSettings,
 )
 from sim.stream import ImagesByClass
 from sim.streams import build_stream
 
-FORMAT = 1
+FORMAT = 2
 """Part of every key; raised when code changes what an artifact holds."""
 
 PARTS = ("backbone", "module", "calibration", "validation")
@@ -57,6 +59,8 @@ class CloudArtifact:
         modules: Trained modules by name, in evaluation mode.
         split: Images of each part.
         backbone_macs: Multiply-adds of the backbone for one image; None if only its features are known.
+        temperature: What the backbone's logits are to be divided by, fitted on the calibration part.
+        confusion: Joint distribution of predicted and true classes there, float64 [C, C].
         provenance: Where everything came from: digests, versions, how training went.
     """
 
@@ -65,6 +69,8 @@ class CloudArtifact:
     modules: dict[str, ICIIA]
     split: dict[str, int]
     backbone_macs: int | None
+    temperature: float
+    confusion: NDArray[np.float64]
     provenance: dict[str, Any]
 
 
@@ -103,13 +109,21 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
         modules, histories = {}, {}
         for name, settings in scenario.modules.items():
             modules[name], histories[name] = _module(scenario, name, settings, cloud, cache, stage)
+    calibration = cloud.parts["calibration"]
+    logits = cloud.train.gather(calibration)[1].numpy()
+    labels = np.asarray(cloud.train.labels)[calibration]
+    temperature = fit_temperature(logits, labels)
     provenance = {
         **cloud.provenance,
+        "temperature": temperature,
         "data": dict(data.key),
         "modules": {name: asdict(history) for name, history in histories.items()},
         "platform": platform_key(),
     }
-    return CloudArtifact(cloud.classes, cloud.test, modules, cloud.split, cloud.backbone_macs, provenance)
+    confusion = confusion_matrix(logits, labels, temperature)
+    return CloudArtifact(
+        cloud.classes, cloud.test, modules, cloud.split, cloud.backbone_macs, temperature, confusion, provenance
+    )
 
 
 def split(scenario: Scenario, data: Images | Features) -> dict[str, NDArray[np.int64]]:
@@ -179,6 +193,8 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
         raise DataError("image data need a backbone")
     images = split(scenario, data)
     backbone, key = _backbone(scenario, settings, data, images["backbone"], cache, stage)
+    backbone.model.to(getattr(torch, settings.precision))
+    key["precision"] = settings.precision
     kept = np.sort(np.concatenate([images[part] for part in PARTS[1:]]))
     train_store, train_key = _store(backbone, key, data, "train", kept, cache, stage)
     test_store, _ = _store(backbone, key, data, "test", np.arange(len(data.test.labels)), cache, stage)
@@ -249,12 +265,12 @@ def _backbone(
                 f"backbone.weights: {settings.model} predicts {backbone.classes} classes and the data have "
                 f"{len(data.classes)}; take a checkpoint fine-tuned on these classes, or weights: train"
             )
-        return backbone, {"backbone": settings.model_dump(), "weights": _weights_digest(backbone)}
+        return backbone, {"backbone": settings.model_dump(exclude={"precision"}), "weights": _weights_digest(backbone)}
 
     key = {
         "format": FORMAT,
         "data": dict(data.key),
-        "backbone": settings.model_dump(),
+        "backbone": settings.model_dump(exclude={"precision"}),
         "images": hashlib.sha256(part.tobytes()).hexdigest(),
         "seed": scenario.cloud_seed,
         "threads": scenario.cloud.threads,
@@ -336,7 +352,7 @@ def _module(
     key = {
         "format": FORMAT,
         "features": cloud.key,
-        "module": settings.model_dump(),
+        "module": settings.model_dump(exclude={"precision"}),
         "subset": scenario.clients.subset.model_dump(),
         "superclass": None if cloud.classes.superclass is None else cloud.classes.superclass.tolist(),
         "seed": scenario.cloud_seed,
@@ -354,8 +370,21 @@ def _module(
                 settings.layers,
                 settings.heads,
                 settings.partitions,
+                settings.context,
+                settings.head,
+                settings.shortlist,
+                settings.shuffle,
                 settings.dropout,
             )
+
+    recipe = Recipe(
+        settings.recipe,
+        settings.steps,
+        settings.batch,
+        settings.learning_rate,
+        settings.evaluate_every,
+        settings.patience,
+    )
 
     def build(folder: Path) -> None:
         module = create().to(device)
@@ -365,20 +394,20 @@ def _module(
                 cloud.train,
                 _sampler(scenario, settings, cloud, "module"),
                 _sampler(scenario, settings, cloud, "validation"),
-                settings.steps,
-                settings.batch,
-                settings.learning_rate,
-                settings.capacity,
+                recipe,
                 scenario.cloud_seed,
+                checkpoint=cache.scratch("module", key) / "checkpoint.pt",
                 progress=progress,
             )
-        save_file({name: value.cpu().contiguous() for name, value in module.state_dict().items()}, folder / WEIGHTS)
+        module.cpu().save_pretrained(folder)
         (folder / "history.json").write_text(json.dumps(asdict(history)))
 
     folder = cache.get("module", key, build)
     module = create()
     module.load_state_dict(load_file(folder / WEIGHTS))
-    return module.eval(), TrainingHistory(**json.loads((folder / "history.json").read_text()))
+    return module.to(getattr(torch, settings.precision)).eval(), TrainingHistory(
+        **json.loads((folder / "history.json").read_text())
+    )
 
 
 def _sampler(
@@ -391,7 +420,9 @@ def _sampler(
         count=1,
         images=settings.length,
         subset=scenario.clients.subset,
-        drift=SuddenDriftSettings(kind="sudden", every=settings.drift_every, stagger=True),
+        drift=SuddenDriftSettings(kind="sudden", every=settings.drift_every, stagger=True)
+        if settings.recipe == "stream"
+        else NoDriftSettings(),
     )
     # a seed of its own, so that no training client is one of the simulated clients
     seed = int(generator(scenario.cloud_seed, f"sampler {part}").integers(2**62))

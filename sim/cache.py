@@ -91,7 +91,14 @@ class Cache:
             raise CacheError(f"{temporary}: writing to the cache failed ({error.strerror})") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(target.parent / f".making-{digest(key)}", ignore_errors=True)
         return target
+
+    def scratch(self, kind: str, key: Mapping[str, Any]) -> Path:
+        """A folder beside an artifact's, for what is worth keeping if making it is cut short."""
+        folder = self.folder / kind / f".making-{digest(key)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def entries(self) -> list[Entry]:
         """Everything in the cache, last used first."""

@@ -132,6 +132,11 @@ def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator
             check_partitions(features, module.partitions)
         except ValueError as error:
             yield ("modules", name, "partitions"), str(error)
+        if module.shortlist is not None and module.shortlist > len(data.classes):
+            yield (
+                ("modules", name, "shortlist"),
+                f"got {module.shortlist}, and the data have {len(data.classes)} classes",
+            )
         if features % module.heads:
             yield (
                 ("modules", name, "heads"),

@@ -97,6 +97,8 @@ class BackboneSettings(Settings):
     """`train` (trained here on the data), `pretrained` (timm's), or the path of a checkpoint."""
     image_size: PositiveInt | None = None
     """Height and width that the model reads; the model's own if left out."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of its weights and products while features are computed."""
     arguments: dict[str, Any] = {}
     """Further arguments of timm.create_model."""
     epochs: PositiveInt = 5
@@ -121,10 +123,17 @@ class CloudSettings(Settings):
 class ModuleSettings(Settings):
     """An ICIIA module and how it is trained."""
 
-    context: Literal["stream"] = "stream"
-    """stream: each image attends to itself and to what the bank held when it arrived."""
-    head: Literal["residual"] = "residual"
-    """residual: a correction, zero at the start, of the backbone's logits."""
+    context: Literal["stream", "set", "none"] = "stream"
+    """stream: each image attends to itself and to what the bank held when it arrived, keys and values computed once. set: the
+    paper's; target and bank attend to each other, computed anew for each target. none: no attention, no bank."""
+    head: Literal["residual", "replaced"] = "residual"
+    """residual: a correction, zero at the start, of the backbone's logits. replaced: the paper's; a new classifier."""
+    shortlist: PositiveInt | None = None
+    """With the residual head: correct only so many classes, those that the backbone ranks highest."""
+    shuffle: bool = True
+    """Whether partitioned projections shuffle their outputs."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the module's weights and products while simulating."""
     layers: PositiveInt = 2
     """Encoder layers, L."""
     heads: PositiveInt = 4
@@ -133,20 +142,23 @@ class ModuleSettings(Settings):
     """Partitions of every projection, P; must divide the feature dimension."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout while training."""
-    recipe: Literal["stream"] = "stream"
-    """stream: sequences with a sudden drift inside, so that empty banks, full banks and fresh drifts are in training."""
+    recipe: Literal["stream", "paper"] = "stream"
+    """stream: sequences with sudden drifts inside, so that empty banks, full banks and fresh drifts are in training; AdamW,
+    cosine schedule. paper: sets of images of one client without drift, all to all; SGD, early stopping."""
     steps: PositiveInt = 2000
-    """Optimizer steps."""
+    """Most optimizer steps."""
     batch: PositiveInt = 8
-    """Sequences in a step."""
+    """Sequences or sets in a step."""
     length: Annotated[int, Field(ge=2)] = 64
-    """Images in a sequence."""
-    capacity: PositiveInt = 64
-    """Bank capacity while training."""
+    """Images in a sequence or set; the paper's sets hold 16."""
     drift_every: PositiveInt = 48
-    """Images between two drifts of a sequence; the first falls anywhere in 1 to this."""
+    """stream: images between two drifts of a sequence; the first falls anywhere in 1 to this."""
     learning_rate: PositiveFloat = 0.0005
-    """Start of the cosine schedule (AdamW)."""
+    """Start of the schedule; the paper's is 0.01."""
+    evaluate_every: PositiveInt = 128
+    """Steps between two validations, a multiple of 32."""
+    patience: PositiveInt | None = None
+    """Validations without a better loss after which training stops."""
 
 
 class ZipfPrior(Settings):
@@ -227,6 +239,8 @@ class BankSettings(Settings):
     """Most images a bank may hold; a list makes an adapter of each."""
     policy: Literal["fifo"] = "fifo"
     """fifo: the latest images."""
+    storage: Literal["float32", "float16", "bfloat16"] = "float32"
+    """How its numbers are kept."""
 
 
 class IciiaAdapterSettings(Settings):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from iciia.cloud import BLOCK
 from sim.adapters import adapter_name, expand
 from sim.errors import Problem, ScenarioError
 from sim.scenario import ClientsSettings, IciiaAdapterSettings, Scenario, SuddenDriftSettings
@@ -46,7 +47,7 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
         problems = _field_problems(document, details)
         unsound = {detail["loc"][0] for detail in details}
     sections = _Sections(document, unsound)
-    for check in (_check_clients, _check_backbone, _check_adapters):
+    for check in (_check_clients, _check_backbone, _check_modules, _check_adapters):
         problems += [Problem(dotted(key), message, document.line(key)) for key, message in check(sections)]
     if "sweep" not in unsound and document.values.get("sweep"):
         problems += _sweep_problems(document, quiet=bool(problems))
@@ -126,6 +127,17 @@ def _check_backbone(sections: _Sections) -> Found:
         yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
 
 
+def _check_modules(sections: _Sections) -> Found:
+    for name, module in (sections.get("modules") or {}).items():
+        key: Key = ("modules", name)
+        if module.context == "set" and module.recipe == "stream":
+            yield (*key, "recipe"), "the set context is trained on sets; set recipe: paper, or context: stream"
+        if module.shortlist is not None and module.head == "replaced":
+            yield (*key, "shortlist"), "a shortlist takes the residual head; remove it, or set head: residual"
+        if module.evaluate_every % BLOCK:
+            yield (*key, "evaluate_every"), f"got {module.evaluate_every}; expected a multiple of {BLOCK}"
+
+
 def _check_adapters(sections: _Sections) -> Found:
     adapters = sections.get("adapters")
     modules = sections.get("modules")
@@ -141,7 +153,14 @@ def _check_adapters(sections: _Sections) -> Found:
                 ("adapters", index, "module"),
                 _not_one_of(adapter.module, list(modules) or ["none is defined"]),
             )
-        for capacity in expand(adapter):
+        capacities = expand(adapter)
+        module = (modules or {}).get(adapter.module) if is_iciia else None
+        if module is not None and module.context == "none" and capacities != [0]:
+            yield (
+                ("adapters", index, "bank"),
+                "the module attends to nothing and keeps no bank; set bank: {capacity: 0}",
+            )
+        for capacity in capacities:
             name = adapter_name(adapter, capacity)
             if name in names:
                 advice = "give one of them a `name`" if is_iciia else "remove one"

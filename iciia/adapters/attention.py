@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from iciia.adapters.base import Adapter, Chunk, Cost
+from iciia.adapters.base import Adapter, Chunk
 from iciia.bank import FeatureBank
-from iciia.model import ICIIA, bank_bytes, macs_module
+from iciia.model import ICIIA
+from iciia.overhead import Cost, cost_of
 
 
 class IciiaAdapter(Adapter):
@@ -14,16 +15,18 @@ class IciiaAdapter(Adapter):
     Args:
         module: The trained module, shared by all clients.
         capacity: N, the most images a client's bank may hold.
+        storage: How the bank keeps its numbers.
     """
 
     kind = "iciia"
 
-    def __init__(self, module: ICIIA, capacity: int) -> None:
+    def __init__(self, module: ICIIA, capacity: int, storage: torch.dtype = torch.float32) -> None:
         self.module = module.eval()
         self.capacity: int = capacity
+        self.storage = storage
 
     def start(self, clients: int) -> FeatureBank:
-        return self.module.empty_bank(clients, self.capacity)
+        return self.module.empty_bank(clients, self.capacity, self.storage)
 
     @torch.inference_mode()
     def predict(self, state: FeatureBank, chunk: Chunk) -> tuple[Tensor, FeatureBank]:
@@ -31,13 +34,4 @@ class IciiaAdapter(Adapter):
         return logits, bank
 
     def cost(self) -> Cost:
-        features, classes, layers, partitions = (
-            self.module.settings[name] for name in ("features", "classes", "layers", "partitions")
-        )
-        macs = macs_module(features, layers, partitions, self.capacity)
-        return Cost(
-            macs_per_image=macs + features * classes,
-            macs_module=macs,
-            state_bytes=bank_bytes(features, layers, self.capacity),
-            parameters=sum(p.numel() for p in self.module.parameters()),
-        )
+        return cost_of(self.module, self.capacity, self.storage.itemsize)

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from iciia.adapters.base import Adapter, Chunk, Cost
+from iciia.adapters.base import Adapter, Chunk
+from iciia.overhead import Cost
 
 
 class BackboneAdapter(Adapter):

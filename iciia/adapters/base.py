@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from iciia.overhead import Cost
+
 Sees = Literal["images", "prior"]
 
 
@@ -22,23 +24,6 @@ class Chunk:
     features: Tensor
     logits: Tensor
     prior: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an adapter costs on the device, by formula.
-
-    Args:
-        macs_per_image: Multiply-adds of one image at a full bank, beyond the backbone's.
-        macs_module: The same without any classifier.
-        state_bytes: Bytes of state per client at a full bank; shared weights left out.
-        parameters: Shared weights.
-    """
-
-    macs_per_image: int = 0
-    macs_module: int = 0
-    state_bytes: int = 0
-    parameters: int = 0
 
 
 class Adapter(ABC):

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from iciia import ICIIA, FeatureBank
-from iciia.model import bank_bytes, macs_module
 
 
 @pytest.fixture(scope="module")
@@ -100,19 +99,9 @@ def test_a_new_module_is_the_backbone() -> None:
 def test_visible_worked_out_by_hand() -> None:
     bank = FeatureBank.empty(clients=1, capacity=2, vectors=1, features=1)
     assert bank.visible(3).int().tolist() == [[0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]]
-    bank = bank.remember(torch.arange(3.0).view(1, 1, 3, 1))
+    bank = bank.remember(torch.arange(3.0).view(1, 1, 1, 3))
     assert bank.entries.flatten().tolist() == [1.0, 2.0]
     assert bank.visible(2).int().tolist() == [[1, 1, 1, 0], [0, 1, 1, 1]]
-
-
-def test_costs_of_the_method_notes() -> None:
-    assert macs_module(features=1280, layers=3, partitions=256, capacity=15) == 238_080
-    assert bank_bytes(features=512, layers=2, capacity=16) == 131_136
-
-
-def test_bank_bytes_are_those_of_the_bank(module: ICIIA) -> None:
-    bank = module.empty_bank(clients=1, capacity=7)
-    assert bank_bytes(16, 2, 7) == bank.entries.nbytes + 7 * 4
 
 
 def test_a_negative_capacity_is_refused(module: ICIIA) -> None:

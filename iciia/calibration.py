@@ -1,0 +1,50 @@
+"""What is measured once in the cloud, on images that nothing was trained on: a temperature and a confusion matrix."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+
+def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """The temperature by which dividing the logits makes the labels likeliest.
+
+    Args:
+        logits: [M, C].
+        labels: [M].
+
+    Returns:
+        Between 0.05 and 20. Logits that are twice too large give 2.
+
+    Source:
+        Guo et al., arXiv 1706.04599.
+    """
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def confusion_matrix(
+    logits: NDArray[np.floating], labels: NDArray[np.integer], temperature: float
+) -> NDArray[np.float64]:
+    """The joint distribution of what is predicted and what is true.
+
+    Args:
+        logits: [M, C].
+        labels: [M].
+        temperature: Divides the logits.
+
+    Returns:
+        float64 [C, C], entry [i, j] the mean over images of p_i where the label is j; sums to 1.
+
+    Source:
+        Lipton et al., arXiv 1802.03916 (BBSE), with soft predictions.
+    """
+    probabilities = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
+    joint = np.zeros((logits.shape[1], logits.shape[1]))
+    np.add.at(joint.T, labels, probabilities)
+    return joint / len(labels)
