@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from sim.bench import measure
+from sim.bench_kernels import measure_kernels
 from sim.cache import Cache
 from sim.engine import run as run_scenario
 from sim.errors import ScenarioError, SimError
 from sim.feasibility import check_data
+from sim.overhead_table import overhead_row
 from sim.report import rendered
 from sim.scenario import Scenario
 from sim.scenario_file import read, shipped
@@ -64,7 +67,7 @@ def run(
         resume=resume is not None,
         quiet=quiet,
     )
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console = _console()
     console.print(rendered(report))
     console.print(f"report: {report.folder}", highlight=False, soft_wrap=True)
 
@@ -102,11 +105,55 @@ def scenarios() -> None:
 
 
 @app.command()
+def overhead(
+    backbone: Annotated[list[str] | None, typer.Option(help="timm name; may be given several times.")] = None,
+    layers: Annotated[int, typer.Option(min=1, help="Layers, L.")] = 3,
+    partitions: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Partitions, P; may be given several times. 1 is ICIIA-B, 256 ICIIA-T."),
+    ] = None,
+    capacity: Annotated[int, typer.Option(min=0, help="Bank capacity, N.")] = 15,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Print what ICIIA costs beside a backbone: multiply-adds for an image, parameters, bytes of a bank."""
+    backbones = backbone or ["mobilenetv3_large_100"]
+    try:
+        rows = [overhead_row(name, layers, p, capacity) for name in backbones for p in partitions or [1, 256]]
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if as_json:
+        print(json.dumps([row.as_dict() for row in rows], indent=2))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    names = ("backbone", "D", "MACs", "L", "P", "N", "paper", "set", "stream", "stream+head", "parameters")
+    for name in (*names, "bank, set", "bank, stream"):
+        table.add_column(name, justify="left" if name == "backbone" else "right", no_wrap=True)
+    for row in rows:
+        shares = row.shares()
+        costs = [
+            f"{macs / 1e6:,.3f} M ({shares[share]:.2%})"
+            for macs, share in (
+                (row.paper_macs, "paper_share"),
+                (row.set_macs, "set_share"),
+                (row.stream_macs, "stream_share"),
+                (row.stream_macs + row.classifier_macs, "stream_residual_share"),
+            )
+        ]
+        table.add_row(
+            row.backbone, str(row.feature_dim), f"{row.backbone_macs / 1e6:,.1f} M", str(row.layers), str(row.partitions),
+            str(row.capacity), *costs, f"{row.parameters:,}", f"{row.set_bank_bytes:,} B", f"{row.stream_bank_bytes:,} B",
+        )  # fmt: skip
+    _console().print(table)
+
+
+@app.command()
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="An eighth of the clients.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="An eighth of the clients, and short repetitions.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each CPU if left out.")] = None,
 ) -> None:
-    """Measure the simulator: time by stage, and the whole against its bare kernel."""
+    """Measure the simulator: the kernels on one thread, time by stage, and the whole against its bare kernel."""
+    for line in measure_kernels(seconds=0.5 if quick else 4.0):
+        print(line, flush=True)
     for line in measure(quick, workers or default_workers()).lines():
         print(line)
 
@@ -128,6 +175,11 @@ def cache_prune(
     """Delete what has not been used for a while; it is made again when it is needed."""
     gone = Cache().prune(unused_days)
     print(f"deleted {len(gone)} artifacts, {sum(entry.size_bytes for entry in gone) / 1e6:.1f} MB")
+
+
+def _console() -> Console:
+    """Tables are as wide as they need to be where there is no terminal that they would have to fit."""
+    return Console() if sys.stdout.isatty() else Console(width=220)
 
 
 def main() -> None:
