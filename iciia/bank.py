@@ -84,12 +84,12 @@ class FeatureBank:
         Returns:
             New banks; these stay as they are.
         """
-        seen = self.seen + arrived.shape[3]
-        if self.capacity == 0:
-            return FeatureBank(self.entries, seen)
-        arrived = arrived.to(self.entries.dtype)
-        kept = torch.cat([self.entries, arrived], dim=3)[..., -self.capacity :]
-        return FeatureBank(kept.contiguous(), seen)
+        room = self.capacity - arrived.shape[3]
+        if room <= 0:
+            kept = arrived[..., arrived.shape[3] - self.capacity :].to(self.entries.dtype)
+        else:
+            kept = torch.cat([self.entries[..., -room:], arrived.to(self.entries.dtype)], dim=3)
+        return FeatureBank(kept.contiguous(), self.seen + arrived.shape[3])
 
     def _steps(self, count: int) -> Tensor:
         """Step of arrival of the bank's slots and of the images that arrive next; negative where a slot is not in use."""

@@ -5,6 +5,8 @@ Features come first, as everywhere inside this package: [D, K, T].
 Source: Yan et al., arXiv 2211.06276.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -49,26 +51,30 @@ class EncoderLayer(nn.Module):
         y = self.qkv.columns(x.flatten(1), first, last)
         return y.view(last - first, *x.shape).unbind(0)
 
-    def forward(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, q: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], visible: Tensor
+    ) -> Tensor:
         """Calibrates each target by the images it may attend to.
 
         Args:
             x: Targets, [D, K, T].
             q: Their queries, [D, K, T].
-            k: Keys of everything that some target may attend to, [D, K, S].
-            v: Values, [D, K, S].
-            visible: Whether target t may attend to image s, bool, broadcasts to [K, T, S].
+            keys: Keys of everything that some target may attend to, in parts [D, K, S_i]: joining them would cost more than the
+                products.
+            values: Values, in the same parts.
+            visible: Whether target t may attend to image s, bool, broadcasts to [K, T, S], S the sum of the parts' sizes.
 
         Returns:
             [D, K, T].
         """
-        attended = torch.cat(
-            [
-                _attend(*parts, visible)
-                for parts in zip(q.chunk(self.heads), k.chunk(self.heads), v.chunk(self.heads), strict=True)
-            ]
-        )
-        y = self.out.columns(attended.flatten(1)).view(x.shape)
+        hidden = ~visible
+        heads = [[part.chunk(self.heads) for part in parts] for parts in ([q], keys, values)]
+        attended = [
+            _attend(heads[0][0][h], [k[h] for k in heads[1]], [v[h] for v in heads[2]], hidden)
+            for h in range(self.heads)
+        ]
+        columns = torch.cat(attended, dim=1).transpose(0, 1).reshape(x.shape[0], -1)  # [K, D, T] -> [D, K * T]
+        y = self.out.columns(columns).view(x.shape)
         return self.feed_forward(_normalise(x + self.dropout(y), self.norm1))
 
     def feed_forward(self, x: Tensor) -> Tensor:
@@ -77,11 +83,16 @@ class EncoderLayer(nn.Module):
         return _normalise(x + self.dropout(self.linear2.columns(inner).view(x.shape)), self.norm2)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, visible: Tensor) -> Tensor:
-    """One head: q [D/H, K, T], k and v [D/H, K, S] -> [D/H, K, T]."""
-    scores = torch.bmm(q.permute(1, 2, 0), k.permute(1, 0, 2)).mul_(q.shape[0] ** -0.5)  # [K, T, S]
-    weights = scores.masked_fill_(~visible, float("-inf")).softmax(dim=-1)
-    return torch.bmm(v.permute(1, 0, 2), weights.transpose(1, 2)).transpose(0, 1)
+def _attend(q: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], hidden: Tensor) -> Tensor:
+    """One head: q [D/H, K, T], keys and values in parts [D/H, K, S_i] -> [K, D/H, T]."""
+    query = q.permute(1, 2, 0)
+    scores = torch.cat([torch.bmm(query, k.permute(1, 0, 2)) for k in keys], dim=-1).mul_(q.shape[0] ** -0.5)
+    weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-1).transpose(1, 2)  # [K, S, T]
+    parts = weights.split([v.shape[2] for v in values], dim=1)
+    first, *rest = (torch.bmm(v.permute(1, 0, 2), part) for v, part in zip(values, parts, strict=True))
+    for part in rest:
+        first = first + part
+    return first
 
 
 def _normalise(x: Tensor, norm: nn.LayerNorm) -> Tensor:

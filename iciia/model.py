@@ -170,10 +170,11 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         logits, arrived = [], []
         for first in range(0, clients, together):
             some = slice(first, first + together)
-            x, kept = self._calibrate(_columns_first(features[some], self.classifier.weight.dtype), bank, some)
+            x, new = self._calibrate(_columns_first(features[some], self.classifier.weight.dtype), bank, some)
             logits.append(self._classify(x, backbone_logits[some], alone=self._alone(bank, targets)))
-            arrived.append(kept)
-        return torch.cat(logits), bank.remember(torch.cat(arrived, dim=2))
+            arrived.append(new)
+        kept = arrived[0] if len(arrived) == 1 else torch.cat(arrived, dim=2)
+        return torch.cat(logits), bank.remember(kept)
 
     def forward_sequences(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
         """Predicts every image of whole sequences whose banks start empty and forget nothing: one pass trains T targets.
@@ -212,7 +213,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         x = _columns_first(features, self.classifier.weight.dtype)
         everything = torch.ones(1, 1, features.shape[1], dtype=torch.bool, device=x.device)
         for layer in self._encoder:
-            x = layer(x, *layer.project(x), everything) if self.context != "none" else layer.feed_forward(x)
+            x = _all_to_all(layer, x, everything) if self.context != "none" else layer.feed_forward(x)
         alone = torch.zeros(features.shape[1], dtype=torch.bool, device=x.device)
         return self._classify(x, backbone_logits, alone)
 
@@ -241,9 +242,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             q, k, v = layer.project(x)
             k, v = _as_stored(k, storage), _as_stored(v, storage)
             arrived += [k, v]
-            keys = torch.cat([past[2 * number], k], dim=2)
-            values = torch.cat([past[2 * number + 1], v], dim=2)
-            x = layer(x, q, keys, values, visible)
+            x = layer(x, q, [past[2 * number], k], [past[2 * number + 1], v], visible)
         return x, torch.stack(arrived)
 
     def _set(self, x: Tensor, past: Tensor, held: Tensor, storage: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -260,13 +259,13 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         for start in range(0, clients * targets, together):
             some = slice(start, start + together)
             h, q, k, v = (part.contiguous() for part in windows[:, :, some])
-            h = first(h, q, k, v, used[some])
+            h = first(h, q, [k], [v], used[some])
             for layer in middle:
-                h = layer(h, *layer.project(h), used[some])
+                h = _all_to_all(layer, h, used[some])
             target = h[:, :, -1:].contiguous()
             (query,) = last.project(target, 0, 1)
             key, value = last.project(h, 1, 3)
-            calibrated.append(last(target, query, key, value, used[some]))
+            calibrated.append(last(target, query, [key], [value], used[some]))
         return torch.cat(calibrated, dim=1).view(-1, clients, targets), arrived
 
     def _alone(self, bank: FeatureBank, targets: int) -> Tensor:
@@ -298,7 +297,13 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
 
 def _columns_first(features: Tensor, dtype: torch.dtype) -> Tensor:
     """[K, T, D] -> [D, K, T], contiguous."""
-    return features.to(dtype).permute(2, 0, 1).contiguous()
+    clients, targets, _ = features.shape
+    return features.to(dtype).flatten(0, 1).t().contiguous().view(-1, clients, targets)
+
+
+def _all_to_all(layer: EncoderLayer, x: Tensor, visible: Tensor) -> Tensor:
+    q, k, v = layer.project(x)
+    return layer(x, q, [k], [v], visible)
 
 
 def _as_stored(x: Tensor, storage: torch.dtype) -> Tensor:

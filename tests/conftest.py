@@ -5,8 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+# machines are shared and noisy: no test is timed
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 Settings = dict[str, Any]
 

@@ -38,7 +38,8 @@ def test_run_ends_in_a_table_and_a_folder(scenario_file: Path, tmp_path: Path) -
     assert lines[-1] == f"report: {tmp_path / 'out'}"
     summary = sim.load(tmp_path / "out").summary
     assert summary.clients.tolist() == [6] * 5
-    for line, row in zip(lines[1:-1], summary.itertuples(), strict=True):
+    shown = lines[-1 - len(summary) : -1]
+    for line, row in zip(shown, summary.itertuples(), strict=True):
         assert line.split()[:2] == [row.adapter, f"{100 * row.accuracy:.1f}"]
         assert f" {100 * row.gain:+.1f} [" in line
     stages = [line.split(":")[0] for line in done.stderr.splitlines()]
