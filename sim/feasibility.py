@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from safetensors import SafetensorError
+import torch
 
 from iciia.partition import check_partitions
 from sim.artifacts import image_size, outline, split
@@ -32,6 +32,8 @@ def check_data(document: Document, scenario: Scenario, cache: Cache) -> None:
 
 
 def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
+    if scenario.cloud.device == "cuda" and not torch.cuda.is_available():
+        yield ("cloud", "device"), 'got "cuda", and torch finds no GPU here; set auto or cpu'
     try:
         size = image_size(scenario)
     except ValueError as error:
@@ -105,8 +107,10 @@ def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Ke
 
 
 def _empty_parts(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
-    """Whether a class has too few images to be in every part that modules are trained with."""
+    """Whether there are too few images for every part, and for every class in the parts that modules are trained with."""
     parts = split(scenario, data)
+    if len(parts["calibration"]) == 0:
+        yield ("data",), f"has too few training images ({len(data.train.labels)}): none falls into the calibration part"
     for part in ("module", "validation") if scenario.modules else ():
         count = np.bincount(data.train.labels[parts[part]], minlength=len(data.classes))
         if (count == 0).any():
@@ -121,10 +125,17 @@ def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator
         if scenario.backbone is None:
             return
         try:
-            features = outline(scenario.backbone, data.train.channels, len(data.classes)).feature_dim
-        except (ValueError, SafetensorError) as error:
+            backbone = outline(scenario.backbone, data.train.channels, len(data.classes))
+        except ValueError as error:
             yield ("backbone", "model"), str(error)
             return
+        try:
+            backbone.macs()  # one image without numbers: does the model take images of this size?
+        except Exception as error:
+            size = backbone.image_size
+            yield ("backbone", "image_size"), f"{scenario.backbone.model} cannot read {size} x {size} images: {error}"
+            return
+        features = backbone.feature_dim
     else:
         features = data.train.feature_dim
     for name, module in scenario.modules.items():

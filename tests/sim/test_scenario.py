@@ -173,6 +173,29 @@ CASES: list[tuple[list[str], str]] = [
         ["sweep={seed: [1, 2], modules.stream.layers: [1, 0]}"],
         "modules.stream.layers: with seed=1, modules.stream.layers=0: got 0; expected 1 or more",
     ),
+    (["modules={}"], 'adapters[1].module: got "stream", and `modules` is empty; define it there'),
+    (
+        ["modules.stream.context=set"],
+        "modules.stream.recipe: the set context is trained on sets; set recipe: paper, or context: stream",
+    ),
+    (
+        ["modules.stream.context=none"],
+        "adapters[1].bank: the module attends to nothing and keeps no bank; set bank: {capacity: 0}",
+    ),
+    (
+        ["modules.stream.head=replaced", "modules.stream.shortlist=3"],
+        "modules.stream.shortlist: a shortlist takes the residual head; remove it, or set head: residual",
+    ),
+    (["modules.stream.shortlist=50"], "modules.stream.shortlist: got 50, and the data have 24 classes"),
+    (["modules.stream.evaluate_every=10"], "modules.stream.evaluate_every: got 10; expected a multiple of 32"),
+    (
+        ["data.images_per_class=5", "clients.sampling=with_replacement"],
+        "data: has too few training images (120): none falls into the calibration part",
+    ),
+    (
+        ["data={kind: digits}", "backbone={model: test_vit, image_size: 33}", "clients.subset={classes: 3}"],
+        "backbone.image_size: test_vit cannot read 33 x 33 images: Input height (33) should be divisible by patch",
+    ),
     (["sweep={seed.x: [1]}"], "sweep: seed is 3 and holds no keys"),
 ]
 
