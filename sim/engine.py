@@ -98,14 +98,16 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     layout = _layout(scenario, folder)
     committed = layout.committed()
     todo = [cohort for cohort in range(layout.cohorts) if cohort not in committed]
-    with context.display.clients(scenario.clients.count) as display:
+    length = scenario.clients.images
+    images_before = length * sum(_real(scenario, cohort) for cohort in committed)
+    with context.display.clients(scenario.clients.count, images_before) as display:
         if context.workers == 0:
             run_here(job, layout, todo, display.report)
         elif todo:
             run_on_ray(job, layout, todo, min(context.workers, len(todo)), display.report)
     simulated = time.perf_counter()
     _finish(layout, job, artifact)
-    images = scenario.clients.images * sum(_real(scenario, cohort) for cohort in todo)
+    images = length * sum(_real(scenario, cohort) for cohort in todo)
     timings = {
         "cloud_s": prepared - started,
         "simulation_s": simulated - prepared,

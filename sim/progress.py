@@ -45,10 +45,10 @@ class Display:
             yield lambda done, total: update(done, total, "")
 
     @contextlib.contextmanager
-    def clients(self, count: int) -> Iterator["ClientsDisplay"]:
-        """The simulation of so many clients."""
+    def clients(self, count: int, images_before: int) -> Iterator["ClientsDisplay"]:
+        """The simulation of so many clients, of whose images some had been simulated before this run was taken up."""
         with self._bar("simulating clients") as update:
-            yield ClientsDisplay(update, count)
+            yield ClientsDisplay(update, count, images_before)
 
     @contextlib.contextmanager
     def _bar(self, title: str) -> Iterator[NotedUpdate]:
@@ -75,18 +75,17 @@ class ClientsDisplay:
     Args:
         update: Told (done, all, note).
         count: Clients in all.
+        images_before: Images that do not count towards the speed.
     """
 
-    def __init__(self, update: NotedUpdate, count: int) -> None:
+    def __init__(self, update: NotedUpdate, count: int, images_before: int) -> None:
         self._update = update
         self._count = count
+        self._before = images_before
         self._started = time.perf_counter()
-        self._before: int | None = None
 
     def report(self, totals: Totals) -> None:
-        """Shows running totals; what a resumed run found does not count towards its speed."""
-        if self._before is None:
-            self._before = 0 if totals.clients == 0 else totals.images
+        """Shows running totals."""
         speed = (totals.images - self._before) / max(time.perf_counter() - self._started, 1e-9)
         parts = [f"{name} {correct / totals.images:.3f}" for name, correct in totals.correct.items() if totals.images]
         self._update(totals.clients, self._count, f"{speed:,.0f} images/s  {'  '.join(parts)}")

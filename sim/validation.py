@@ -149,10 +149,8 @@ def _check_adapters(sections: _Sections) -> Found:
     for index, adapter in enumerate(adapters):
         is_iciia = isinstance(adapter, IciiaAdapterSettings)
         if is_iciia and modules is not None and adapter.module not in modules:
-            yield (
-                ("adapters", index, "module"),
-                _not_one_of(adapter.module, list(modules) or ["none is defined"]),
-            )
+            undefined = f"got {_shown(adapter.module)}, and `modules` is empty; define it there"
+            yield ("adapters", index, "module"), _not_one_of(adapter.module, list(modules)) if modules else undefined
         capacities = expand(adapter)
         module = (modules or {}).get(adapter.module) if is_iciia else None
         if module is not None and module.context == "none" and capacities != [0]:

@@ -38,8 +38,9 @@ BAD_TEXT = """\
   line 1   name                           got "bad scenario"; expected letters, digits, '_', '.', '+' and '-' only
   line 2   data.train_imges               unknown key; did you mean "train_images"? (kind, train_images, test_images)
   line 4   cloud.threads                  got "many"; expected an integer
-  line 6   modules.stream.hedas           unknown key; did you mean "heads"? (context, head, layers, heads, partitions, \
-dropout, recipe, steps, batch, length, capacity, drift_every, learning_rate)
+  line 6   modules.stream.hedas           unknown key; did you mean "heads"? (context, head, shortlist, shuffle, \
+precision, layers, heads, partitions, dropout, recipe, steps, batch, length, drift_every, learning_rate, evaluate_every, \
+patience)
   line 6   modules.stream.layers          got 0; expected 1 or more
   line 8   clients.count                  got "many"; expected an integer
   line 10  clients.cohort                 got 1.5; expected an integer
