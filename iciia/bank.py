@@ -19,7 +19,7 @@ class FeatureBank:
     """First-in first-out banks of K clients that have all seen the same number of images.
 
     Args:
-        entries: What is kept of each image, [G, D, K, N] for G vectors an image, in the storage's dtype; oldest slot first.
+        entries: What is kept of each image, [G, K, D, N] for G vectors an image, in the storage's dtype; oldest slot first.
             Slots that are not used yet come first and hold zeros.
         seen: Images that each client has seen.
     """
@@ -43,7 +43,7 @@ class FeatureBank:
         """
         if capacity < 0:
             raise ValueError(f"got a bank capacity of {capacity}; expected 0 or more")
-        return FeatureBank(torch.zeros(vectors, features, clients, capacity, dtype=storage, device=device))
+        return FeatureBank(torch.zeros(vectors, clients, features, capacity, dtype=storage, device=device))
 
     @property
     def capacity(self) -> int:
@@ -53,7 +53,7 @@ class FeatureBank:
     @property
     def state_bytes(self) -> int:
         """Bytes of one client's bank when it is full: its entries and each one's step of arrival."""
-        vectors, features, _, capacity = self.entries.shape
+        vectors, _, features, capacity = self.entries.shape
         return capacity * (vectors * features * self.entries.element_size() + STEP_BYTES)
 
     def held(self, targets: int) -> Tensor:
@@ -75,21 +75,21 @@ class FeatureBank:
         target = torch.arange(targets, device=self.entries.device).unsqueeze(1) + self.seen
         return (arrival >= 0) & (arrival <= target) & (arrival >= target - self.capacity)
 
-    def remember(self, arrived: Tensor) -> "FeatureBank":
+    def remember(self, arrived: Tensor, count: int) -> "FeatureBank":
         """The banks after images have arrived.
 
         Args:
-            arrived: What is kept of them, [G, D, K, T], in order of arrival.
+            arrived: What is kept of the last of them, [G, K, D, S], in order of arrival; at least as many as the bank can hold.
+            count: How many have arrived.
 
         Returns:
             New banks; these stay as they are.
         """
+        arrived = arrived.to(self.entries.dtype)
         room = self.capacity - arrived.shape[3]
-        if room <= 0:
-            kept = arrived[..., arrived.shape[3] - self.capacity :].to(self.entries.dtype)
-        else:
-            kept = torch.cat([self.entries[..., -room:], arrived.to(self.entries.dtype)], dim=3)
-        return FeatureBank(kept.contiguous(), self.seen + arrived.shape[3])
+        if room > 0:
+            arrived = torch.cat([self.entries[..., -room:], arrived], dim=3)
+        return FeatureBank(arrived[..., arrived.shape[3] - self.capacity :].contiguous(), self.seen + count)
 
     def _steps(self, count: int) -> Tensor:
         """Step of arrival of the bank's slots and of the images that arrive next; negative where a slot is not in use."""

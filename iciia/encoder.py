@@ -1,10 +1,11 @@
 """The transformer layer of ICIIA: post-norm, partitioned projections, attention over a client's images.
 
-Features come first, as everywhere inside this package: [D, K, T].
+Features come first, [D, K, T], and clients first where attention multiplies, [K, D, T].
 
 Source: Yan et al., arXiv 2211.06276.
 """
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -47,9 +48,8 @@ class EncoderLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def project(self, x: Tensor, first: int = 0, last: int = 3) -> tuple[Tensor, ...]:
-        """Queries, keys and values (sections 0, 1 and 2), each [D, K, T], of x, [D, K, T]; or only some of them."""
-        y = self.qkv.columns(x.flatten(1), first, last)
-        return y.view(last - first, *x.shape).unbind(0)
+        """Queries, keys and values (sections 0, 1 and 2), each [K, D, T], of x, [D, K, T]; or only some of them."""
+        return self.qkv.columns(x.flatten(1), x.shape[1], first, last).chunk(last - first, dim=1)
 
     def forward(
         self, x: Tensor, q: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], visible: Tensor
@@ -58,8 +58,8 @@ class EncoderLayer(nn.Module):
 
         Args:
             x: Targets, [D, K, T].
-            q: Their queries, [D, K, T].
-            keys: Keys of everything that some target may attend to, in parts [D, K, S_i]: joining them would cost more than the
+            q: Their queries, [K, D, T].
+            keys: Keys of everything that some target may attend to, in parts [K, D, S_i]: joining them would cost more than the
                 products.
             values: Values, in the same parts.
             visible: Whether target t may attend to image s, bool, broadcasts to [K, T, S], S the sum of the parts' sizes.
@@ -67,32 +67,25 @@ class EncoderLayer(nn.Module):
         Returns:
             [D, K, T].
         """
-        hidden = ~visible
-        heads = [[part.chunk(self.heads) for part in parts] for parts in ([q], keys, values)]
-        attended = [
-            _attend(heads[0][0][h], [k[h] for k in heads[1]], [v[h] for v in heads[2]], hidden)
-            for h in range(self.heads)
-        ]
-        columns = torch.cat(attended, dim=1).transpose(0, 1).reshape(x.shape[0], -1)  # [K, D, T] -> [D, K * T]
+        query, *rest = (self._heads(part) for part in (q, *keys, *values))
+        hidden = ~visible.expand(x.shape[1], x.shape[2], -1).transpose(1, 2).unsqueeze(1)  # [K, 1, S, T]
+        scores = torch.cat([k.transpose(1, 2) @ query for k in rest[: len(keys)]], dim=1)  # [K * H, S, T]
+        scores = scores.mul_(query.shape[1] ** -0.5).unflatten(0, (-1, self.heads))
+        weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-2).flatten(0, 1)
+        parts = zip(rest[len(keys) :], weights.split([v.shape[2] for v in values], dim=1), strict=True)
+        attended = functools.reduce(torch.add, [torch.bmm(v, w) for v, w in parts])  # [K * H, D/H, T]
+        columns = attended.view(x.shape[1], x.shape[0], -1).transpose(0, 1).reshape(x.shape[0], -1)
         y = self.out.columns(columns).view(x.shape)
         return self.feed_forward(_normalise(x + self.dropout(y), self.norm1))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """[K, D, S] -> [K * H, D/H, S]."""
+        return x.reshape(x.shape[0] * self.heads, x.shape[1] // self.heads, x.shape[2])
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """The feed-forward half of the layer, [D, K, T] -> [D, K, T]."""
         inner = self.dropout(self.linear1.columns(x.flatten(1)).relu_())
         return _normalise(x + self.dropout(self.linear2.columns(inner).view(x.shape)), self.norm2)
-
-
-def _attend(q: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], hidden: Tensor) -> Tensor:
-    """One head: q [D/H, K, T], keys and values in parts [D/H, K, S_i] -> [K, D/H, T]."""
-    query = q.permute(1, 2, 0)
-    scores = torch.cat([torch.bmm(query, k.permute(1, 0, 2)) for k in keys], dim=-1).mul_(q.shape[0] ** -0.5)
-    weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-1).transpose(1, 2)  # [K, S, T]
-    parts = weights.split([v.shape[2] for v in values], dim=1)
-    first, *rest = (torch.bmm(v.permute(1, 0, 2), part) for v, part in zip(values, parts, strict=True))
-    for part in rest:
-        first = first + part
-    return first
 
 
 def _normalise(x: Tensor, norm: nn.LayerNorm) -> Tensor:
@@ -101,4 +94,4 @@ def _normalise(x: Tensor, norm: nn.LayerNorm) -> Tensor:
     y = y - y.mean(dim=0)
     y = y * torch.rsqrt(y.square().mean(dim=0) + norm.eps)
     shape = (-1, *[1] * (x.dim() - 1))
-    return torch.addcmul(norm.bias.view(shape).to(y), y, norm.weight.view(shape).to(y)).to(x.dtype)
+    return (y * norm.weight.view(shape).to(y)).add_(norm.bias.view(shape).to(y)).to(x.dtype)

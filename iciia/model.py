@@ -21,7 +21,7 @@ Context = Literal["set", "stream", "none"]
 Head = Literal["replaced", "residual"]
 
 COLUMNS = 256
-"""Vectors that go through the layers together in evaluation; more would not stay in a core's cache."""
+"""Vectors that go through the layers of a stream together; more would not stay in a core's cache."""
 
 
 class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
@@ -166,15 +166,16 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             Logits [K, T, C], float32, and the banks after the chunk.
         """
         clients, targets = features.shape[:2]
-        together = clients if self.training else max(1, COLUMNS // targets)
+        together = max(1, COLUMNS // targets)
         logits, arrived = [], []
         for first in range(0, clients, together):
             some = slice(first, first + together)
             x, new = self._calibrate(_columns_first(features[some], self.classifier.weight.dtype), bank, some)
             logits.append(self._classify(x, backbone_logits[some], alone=self._alone(bank, targets)))
             arrived.append(new)
-        kept = arrived[0] if len(arrived) == 1 else torch.cat(arrived, dim=2)
-        return torch.cat(logits), bank.remember(kept)
+        if len(arrived) == 1:
+            return logits[0], bank.remember(arrived[0], targets)
+        return torch.cat(logits), bank.remember(torch.cat(arrived, dim=1), targets)
 
     def forward_sequences(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
         """Predicts every image of whole sequences whose banks start empty and forget nothing: one pass trains T targets.
@@ -197,7 +198,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             x, _ = self._feed_forward(x)
             return self._classify(x, backbone_logits, torch.zeros(targets, dtype=torch.bool, device=x.device))
         causal = torch.ones(targets, targets, dtype=torch.bool, device=x.device).tril()
-        x, _ = self._stream(x, x.new_zeros(self.bank_vectors, *x.shape[:2], 0), causal, x.dtype)
+        x, _ = self._stream(x, x.new_zeros(self.bank_vectors, x.shape[1], x.shape[0], 0), causal, x.dtype)
         return self._classify(x, backbone_logits, torch.arange(targets, device=x.device) == 0)
 
     def forward_sets(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
@@ -222,8 +223,8 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         return cast(Iterable[EncoderLayer], self.layers)
 
     def _calibrate(self, x: Tensor, bank: FeatureBank, some: slice) -> tuple[Tensor, Tensor]:
-        """Takes targets [D, K, T] through the layers; returns them and what the bank keeps of them, [G, D, K, T]."""
-        past = bank.entries[:, :, some].to(x.dtype)
+        """Takes targets [D, K, T] through the layers; returns them and what the bank keeps of the last of them."""
+        past = bank.entries[:, some].to(x.dtype)
         storage = bank.entries.dtype
         if self.context == "none":
             return self._feed_forward(x)
@@ -234,7 +235,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
     def _feed_forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         for layer in self._encoder:
             x = layer.feed_forward(x)
-        return x, x.new_zeros(0, *x.shape)
+        return x, x.new_zeros(0, x.shape[1], x.shape[0], x.shape[2])
 
     def _stream(self, x: Tensor, past: Tensor, visible: Tensor, storage: torch.dtype) -> tuple[Tensor, Tensor]:
         arrived: list[Tensor] = []
@@ -243,22 +244,24 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             k, v = _as_stored(k, storage), _as_stored(v, storage)
             arrived += [k, v]
             x = layer(x, q, [past[2 * number], k], [past[2 * number + 1], v], visible)
-        return x, torch.stack(arrived)
+        outlived = max(0, x.shape[2] - past.shape[3])  # these have left the bank again by the end of the chunk
+        return x, torch.stack([part[..., outlived:] for part in arrived])
 
     def _set(self, x: Tensor, past: Tensor, held: Tensor, storage: torch.dtype) -> tuple[Tensor, Tensor]:
         """One set of the bank and the target for each target; the target is its last member."""
         _, clients, targets = x.shape
         first, *middle, last = self._encoder
-        arrived = torch.stack([_as_stored(part, storage) for part in (x, *first.project(x))])
+        arrived = torch.stack([_as_stored(part, storage) for part in (x.transpose(0, 1), *first.project(x))])
         members = held.shape[1] + 1
         used = torch.nn.functional.pad(held, (0, 1), value=True).repeat(clients, 1).unsqueeze(1)  # [K * T, 1, n]
-        # [4, D, K, N + T] -> every window of n images -> [4, D, K * T, n]
-        windows = torch.cat([past, arrived], dim=3).unfold(3, members, 1).flatten(2, 3)
+        # [4, K, D, N + T] -> every window of n images -> [4, K * T, D, n]
+        windows = torch.cat([past, arrived], dim=3).unfold(3, members, 1).transpose(2, 3).flatten(1, 2)
         calibrated = []
         together = max(1, 8 * COLUMNS // members)
         for start in range(0, clients * targets, together):
             some = slice(start, start + together)
-            h, q, k, v = (part.contiguous() for part in windows[:, :, some])
+            member, q, k, v = windows[:, some]
+            h = member.transpose(0, 1).contiguous()
             h = first(h, q, [k], [v], used[some])
             for layer in middle:
                 h = _all_to_all(layer, h, used[some])

@@ -85,28 +85,32 @@ class PartitionedLinear(nn.Module):
         flat = x.reshape(-1, x.shape[-1])
         return self.columns(flat.t().contiguous()).t().reshape(*x.shape[:-1], -1)
 
-    def columns(self, x: Tensor, first: int = 0, last: int | None = None) -> Tensor:
+    def columns(self, x: Tensor, clients: int | None = None, first: int = 0, last: int | None = None) -> Tensor:
         """Projects vectors that lie in columns.
 
         Args:
             x: [D_in, B], contiguous.
+            clients: K, if the columns are K clients' one after the other and the output should have clients first; the
+                shuffle then puts them there in the same copy.
             first: First section of the output that is wanted.
             last: One past the last; None for all from `first`.
 
         Returns:
-            [(last - first) * D_out / sections, B].
+            [R, B], or [K, R, B/K]; R = (last - first) * D_out / sections.
         """
         last = self.sections if last is None else last
         partitions, rows, _ = self.weight.shape
         width = rows // self.sections
         weight = self.weight[:, first * width : last * width]
         bias = self.bias[first * width * partitions : last * width * partitions]
-        if partitions == 1:
-            return torch.addmm(bias[:, None], weight[0], x)
-        blocks = x.view(partitions, -1, x.shape[1])  # [P, D_in/P, B]
+        # bring the bias where each output comes from: [P, sections, D_out / sections / P]
         if self.shuffle:
-            start = bias.view(-1, partitions).t().unsqueeze(-1)  # [P, ., 1]: where each output's bias will land
-            return torch.baddbmm(start, weight, blocks).transpose(0, 1).reshape(-1, x.shape[1])
-        start = bias.view(last - first, partitions, width).transpose(0, 1).reshape(partitions, -1, 1)
-        y = torch.baddbmm(start, weight, blocks).view(partitions, last - first, width, -1)
-        return y.transpose(0, 1).reshape(-1, x.shape[1])
+            start = bias.view(last - first, width, partitions).permute(2, 0, 1)
+        else:
+            start = bias.view(last - first, partitions, width).transpose(0, 1)
+        blocks = x.view(partitions, -1, x.shape[1])
+        y = torch.baddbmm(start.reshape(partitions, -1, 1), weight, blocks)
+        y = y.view(partitions, last - first, width, clients or 1, -1)
+        order = (3, 1, 2, 0, 4) if self.shuffle else (3, 1, 0, 2, 4)
+        shape = (-1, x.shape[1]) if clients is None else (clients, -1, x.shape[1] // clients)
+        return y.permute(order).reshape(shape)

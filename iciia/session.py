@@ -64,7 +64,7 @@ class OneImage(nn.Module):
         Args:
             feature: [D].
             backbone_logits: [C].
-            entries: The bank, [G, D, 1, N]; zeros at the start.
+            entries: The bank, [G, 1, D, N]; zeros at the start.
             seen: Images seen so far, int64 scalar; 0 at the start.
 
         Returns:

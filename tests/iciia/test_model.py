@@ -99,7 +99,7 @@ def test_a_new_module_is_the_backbone() -> None:
 def test_visible_worked_out_by_hand() -> None:
     bank = FeatureBank.empty(clients=1, capacity=2, vectors=1, features=1)
     assert bank.visible(3).int().tolist() == [[0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]]
-    bank = bank.remember(torch.arange(3.0).view(1, 1, 1, 3))
+    bank = bank.remember(torch.arange(3.0).view(1, 1, 1, 3), count=3)
     assert bank.entries.flatten().tolist() == [1.0, 2.0]
     assert bank.visible(2).int().tolist() == [[1, 1, 1, 0], [0, 1, 1, 1]]
 
