@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save_file
 from iciia.backbone import Backbone, Progress, create_backbone, train_backbone
 from iciia.calibration import confusion_matrix, fit_temperature
 from iciia.cloud import Recipe, TrainingHistory, train
+from iciia.counter import generator
 from iciia.features import ArrayStore, FeatureStore
 from iciia.images import ImageSource
 from iciia.model import ICIIA
 from sim.cache import Cache, digest
-from sim.counter import generator
 from sim.data import Classes, Features, Images, open_data
 from sim.data.base import split_by_class
 from sim.errors import DataError

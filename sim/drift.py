@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.counter import uniforms
+from iciia.counter import uniforms
 from sim.subset import ClassWeights, SubsetSampler
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.counter import uniforms
+from iciia.counter import uniforms
 from sim.drift import Drift, Plan
 from sim.subset import ClassWeights, SubsetSampler
 

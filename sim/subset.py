@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.counter import uniforms
+from iciia.counter import uniforms
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin while they wait make a shared machine ten times slower
 
 # machines are shared and noisy: no test is timed
 hypothesis_settings.register_profile("untimed", deadline=None)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.counter import generator
 from iciia.features import FeatureStore
 from iciia.images import ImageSource
-from sim.counter import generator
 from sim.errors import DataError
 
 

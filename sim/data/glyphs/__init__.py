@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from sim.counter import uniforms
+from iciia.counter import uniforms
 
 FILE = Path(__file__).parent / "glyphs.npz"
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from sim.counter import generator, philox, uniforms
+from iciia.counter import generator, philox, uniforms
 
 
 def test_known_answers() -> None:
