@@ -5,18 +5,30 @@ report = sim.run("quickstart")
 report.summary
 """
 
-from sim.engine import run
-from sim.errors import CacheError, DataError, ReportError, RunError, ScenarioError, SimError
+from sim.engine import replay, run
+from sim.errors import (
+    CacheError,
+    DataError,
+    Interrupted,
+    ReportError,
+    RunError,
+    ScenarioError,
+    SimError,
+    SimulationError,
+)
 from sim.report import Report, load
 
 __all__ = [
     "CacheError",
     "DataError",
+    "Interrupted",
     "Report",
     "ReportError",
     "RunError",
     "ScenarioError",
     "SimError",
+    "SimulationError",
     "load",
+    "replay",
     "run",
 ]

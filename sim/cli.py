@@ -1,6 +1,7 @@
 """The command line: `iciia`."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from rich.table import Table
 from sim.bench import measure
 from sim.bench_kernels import measure_kernels
 from sim.cache import Cache
+from sim.engine import replay as replay_client
 from sim.engine import run as run_scenario
 from sim.errors import ScenarioError, SimError
 from sim.feasibility import check_data
@@ -20,7 +22,7 @@ from sim.report import rendered
 from sim.scenario import Scenario
 from sim.scenario_file import read, shipped
 from sim.validation import validate as validate_document
-from sim.workers import default_workers
+from sim.workers import cpus_here
 
 app = typer.Typer(
     name="iciia",
@@ -50,6 +52,10 @@ def run(
         int | None,
         typer.Option(min=0, help="Worker processes; one for each CPU if left out, 0 for none and no Ray."),
     ] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to use; auto for the one that runs here.")] = None,
+    cohorts: Annotated[
+        str | None, typer.Option(metavar="FIRST:STOP", help="Simulate only these cohorts, e.g. 0:5% or 10:20.")
+    ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -64,12 +70,30 @@ def run(
         overrides=overrides or (),
         out=resume or out,
         workers=workers,
+        address=address,
+        cohorts=cohorts,
         resume=resume is not None,
         quiet=quiet,
     )
     console = _console()
     console.print(rendered(report))
     console.print(f"report: {report.folder}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def replay(
+    folder: Annotated[Path, typer.Argument(help="The folder of a run, finished or not.")],
+    client: Annotated[int, typer.Option(min=0, help="The client's number.")],
+    out: Annotated[Path | None, typer.Option(help="CSV file for a row of each prediction.")] = None,
+) -> None:
+    """Simulate one client of a run again, alone, in this process: an adapter's error comes with its traceback."""
+    events = replay_client(folder, client)
+    right = (events.prediction == events.label).groupby(events.adapter, observed=True).agg(["size", "sum", "mean"])
+    for name, row in right.iterrows():
+        print(f"client {client}  {name:<16} {int(row['sum'])} of {int(row['size'])} right ({100 * row['mean']:.1f} %)")
+    if out is not None:
+        events.to_csv(out, index=False)
+        print(f"events: {out}")
 
 
 @app.command()
@@ -154,7 +178,7 @@ def bench(
     """Measure the simulator: the kernels on one thread, time by stage, and the whole against its bare kernel."""
     for line in measure_kernels(seconds=0.5 if quick else 4.0):
         print(line, flush=True)
-    for line in measure(quick, workers or default_workers()).lines():
+    for line in measure(quick, workers or cpus_here()).lines():
         print(line)
 
 
@@ -184,6 +208,7 @@ def _console() -> Console:
 
 def main() -> None:
     """Runs the command line; errors meant for the reader go to stderr without a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops a run as cleanly as Ctrl-C
     try:
         app()
     except SimError as error:

@@ -6,6 +6,8 @@ chunk replaces the one before. Labels stay on this side of the adapters.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from iciia.features import FeatureStore
 from iciia.model import ICIIA
 from sim.adapters import build_adapters
 from sim.drift import Plan
+from sim.errors import SimulationError
 from sim.scenario import Scenario
 from sim.stream import ImagesByClass, Stream
 from sim.streams import build_stream
@@ -96,10 +99,45 @@ class CohortSimulator:
 
         The cohort always has its full size: clients beyond the scenario's count fill it up and are dropped at the end, because
         a float product's last bits depend on its shape.
+
+        Raises:
+            PredictionFailed: An adapter raised an error, or gave scores that are not numbers.
         """
         settings = self.scenario.clients
         clients = np.arange(cohort * settings.cohort, (cohort + 1) * settings.cohort)
-        real = min(settings.cohort, settings.count - int(clients[0]))
+        return self._simulate(cohort, clients, slice(0, settings.count - int(clients[0])))
+
+    def replay(self, client: int) -> CohortResult:
+        """Simulates one client again, alone, to the same bits: all rows of its cohort are this client.
+
+        Raises:
+            PredictionFailed: As in the run.
+        """
+        cohort, row = divmod(client, self.scenario.clients.cohort)
+        return self._simulate(cohort, np.full(self.scenario.clients.cohort, client), slice(row, row + 1))
+
+    def explain(self, cohort: int, error: Exception, folder: Path) -> Exception:
+        """What to tell the reader about an error that `simulate` raised: which client it was and how to replay it."""
+        if not isinstance(error, PredictionFailed):
+            return error
+        settings = self.scenario.clients
+        first = cohort * settings.cohort
+        for client in range(first, min(first + settings.cohort, settings.count)):
+            try:
+                self.replay(client)
+            except PredictionFailed as alone:
+                return SimulationError(
+                    f"client {client}, step {alone.step}, adapter {alone.adapter!r}, seed {self.scenario.seed}: {alone.cause!r}\n"
+                    f"replay this client alone: iciia replay {folder} --client {client}\n"
+                    f"what was committed stays; go on with --resume {folder}"
+                )
+        return SimulationError(
+            f"cohort {cohort}, step {error.step}, adapter {error.adapter!r}, seed {self.scenario.seed}: {error.cause!r}; "
+            f"no client of it fails alone; what was committed stays, go on with --resume {folder}"
+        )
+
+    def _simulate(self, cohort: int, clients: NDArray[np.int64], kept: slice) -> CohortResult:
+        settings = self.scenario.clients
         plan = self.stream.plan(clients)
         states = {name: adapter.start(len(clients)) for name, adapter in self.adapters.items()}
         pieces = []
@@ -113,22 +151,46 @@ class CohortSimulator:
                     shown = Chunk(features, logits, _priors(plan, chunk.segments))
                 else:
                     shown = seen
-                scores, states[name] = adapter.predict(states[name], shown)
-                scored.append(_score(scores, labels))
-            predictions, confidences, losses = (np.stack(part)[:, :real] for part in zip(*scored, strict=True))
+                try:
+                    scores, state = adapter.predict(states[name], shown)
+                    scored.append(_score(scores, labels))
+                except Exception as error:
+                    step = chunk.step + _first_failure(adapter, states[name], shown, labels)
+                    raise PredictionFailed(name, step, error) from error
+                states[name] = state
+            predictions, confidences, losses = (np.stack(part)[:, kept] for part in zip(*scored, strict=True))
             pieces.append(
-                (
-                    chunk.segments[:real],
-                    chunk.images[:real],
-                    chunk.labels[:real],
-                    predictions,
-                    confidences,
-                    losses,
-                )
+                (chunk.segments[kept], chunk.images[kept], chunk.labels[kept], predictions, confidences, losses)
             )
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
-        kept = Plan(plan.starts[:real], plan.priors[:real], plan.severity[:real], plan.superclass[:real])
-        return CohortResult(cohort, clients[:real], kept, *joined)
+        plan = Plan(plan.starts[kept], plan.priors[kept], plan.severity[kept], plan.superclass[kept])
+        return CohortResult(cohort, clients[kept], plan, *joined)
+
+
+class PredictionFailed(Exception):
+    """An adapter failed.
+
+    Args:
+        adapter: Its name.
+        step: The first stream step that it fails at.
+        cause: What it raised.
+    """
+
+    def __init__(self, adapter: str, step: int, cause: Exception) -> None:
+        super().__init__(adapter, step, cause)
+        self.adapter, self.step, self.cause = adapter, step, cause
+
+
+def _first_failure(adapter: Adapter, state: Any, shown: Chunk, labels: torch.Tensor) -> int:
+    """Place in the chunk of the first image that an adapter fails at."""
+    for stop in range(1, labels.shape[1]):
+        prior = None if shown.prior is None else shown.prior[:, :stop]
+        try:
+            scores, _ = adapter.predict(state, Chunk(shown.features[:, :stop], shown.logits[:, :stop], prior))
+            _score(scores, labels[:, :stop])
+        except Exception:
+            return stop - 1
+    return labels.shape[1] - 1
 
 
 def _priors(plan: Plan, segments: NDArray[np.int64]) -> torch.Tensor:
@@ -146,4 +208,6 @@ def _score(
         normaliser = torch.logsumexp(scores, dim=-1)
         of_label = scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         confidence = torch.exp(best - normaliser)
+        if confidence.isnan().any():
+            raise ValueError("scores that are not numbers")
         return prediction.to(torch.int32).numpy(), confidence.numpy(), (normaliser - of_label).numpy()

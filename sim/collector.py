@@ -6,6 +6,7 @@ committed and deletes what was left half-written.
 """
 
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim import tables
-from sim.client import CohortResult
 from sim.errors import RunError
-from sim.records import Sums, add_sums, cohort_tables, sums_table
+from sim.records import CohortRecords, Sums, add_sums, sums_table
 
 MOST_FILES = 256
 """Most files of a table; a range holds as many cohorts as it takes."""
@@ -62,10 +62,13 @@ class Layout:
         """A table's file for one range."""
         return self.folder / table / f"cohorts-{cohorts.start:07d}-{cohorts.stop - 1:07d}.parquet"
 
-    def committed(self) -> set[int]:
-        """Cohorts whose range is committed."""
-        ranges = [self.range_of(first) for first in range(0, self.cohorts, self.per_range)]
-        return {c for part in ranges if self.file(self.sharded[-1], part).is_file() for c in part}
+    def ranges(self) -> list[range]:
+        """All ranges, in order."""
+        return [self.range_of(first) for first in range(0, self.cohorts, self.per_range)]
+
+    def committed(self) -> list[range]:
+        """The ranges that are committed, in order."""
+        return [part for part in self.ranges() if self.file(self.sharded[-1], part).is_file()]
 
 
 @dataclass
@@ -83,8 +86,23 @@ class Totals:
     correct: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Receipt:
+    """The collector's answer to a cohort's records.
+
+    Args:
+        totals: The running totals.
+        committed: The cohort's range, if it is committed now.
+        process: Identifies the collector's process; what an earlier one held uncommitted is lost.
+    """
+
+    totals: Totals
+    committed: range | None
+    process: str
+
+
 class Collector:
-    """Turns cohort results into files.
+    """Turns cohorts' records into files.
 
     Args:
         layout: What to write, and where.
@@ -96,52 +114,43 @@ class Collector:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.totals = Totals(correct=dict.fromkeys(layout.adapters, 0))
-        self._waiting: dict[int, tuple[dict[str, pa.Table], Sums]] = {}
+        self._waiting: dict[int, CohortRecords] = {}
+        self._process = uuid.uuid4().hex
         try:
             for table in layout.sharded:
                 (layout.folder / table).mkdir(parents=True, exist_ok=True)
-                for left in (layout.folder / table).glob(f"*{_TEMPORARY}"):
+                for left in (layout.folder / table).glob(f".*{_TEMPORARY}"):
                     left.unlink()
         except OSError as error:
             raise RunError(f"{layout.folder}: the report cannot be written there ({error.strerror})") from error
-        for first in sorted({layout.range_of(cohort).start for cohort in layout.committed()}):
-            self._count(pq.read_table(layout.file("sums", layout.range_of(first))))
+        for part in layout.committed():
+            self._count(pq.read_table(layout.file("sums", part)))
 
-    def add(self, result: CohortResult) -> Totals:
-        """Takes a cohort's result, and commits its range if that is now complete. A cohort may come twice.
-
-        Returns:
-            The running totals.
+    def add(self, records: CohortRecords) -> Receipt:
+        """Takes a cohort's records, and commits its range if that is now complete. A cohort may come twice.
 
         Raises:
             RunError: Writing failed; nothing half-written counts.
         """
         layout = self.layout
-        cohorts = layout.range_of(result.cohort)
-        if layout.file(layout.sharded[-1], cohorts).is_file():
-            return self.totals
-        rows, sums = cohort_tables(
-            result,
-            layout.adapters,
-            layout.window,
-            layout.horizon,
-            "events" in layout.sharded,
-            layout.largest_bank,
-        )
-        if result.cohort not in self._waiting:
-            self._count(sums_table(sums))
-        self._waiting[result.cohort] = rows, sums
-        if all(cohort in self._waiting for cohort in cohorts):
-            self._commit(cohorts)
-        return self.totals
+        cohorts = layout.range_of(records.cohort)
+        committed = layout.file(layout.sharded[-1], cohorts).is_file()
+        if not committed:
+            if records.cohort not in self._waiting:
+                self._count(sums_table(records.sums))
+            self._waiting[records.cohort] = records
+            committed = all(cohort in self._waiting for cohort in cohorts)
+            if committed:
+                self._commit(cohorts)
+        return Receipt(self.totals, cohorts if committed else None, self._process)
 
     def _commit(self, cohorts: range) -> None:
         parts = [self._waiting.pop(cohort) for cohort in cohorts]
         total: Sums = {}
-        for _, sums in parts:
-            add_sums(total, sums)
+        for part in parts:
+            add_sums(total, part.sums)
         for table in self.layout.sharded:
-            whole = sums_table(total) if table == "sums" else pa.concat_tables([rows[table] for rows, _ in parts])
+            whole = sums_table(total) if table == "sums" else pa.concat_tables([part.rows[table] for part in parts])
             write(self.layout.file(table, cohorts), whole, self.layout.metadata)
 
     def _count(self, sums: pa.Table) -> None:

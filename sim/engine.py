@@ -1,12 +1,14 @@
 """A run from scenario to report."""
 
 import datetime
+import itertools
 import json
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +19,18 @@ from sim import tables
 from sim.adapters import adapter_name, expand
 from sim.artifacts import CloudArtifact, platform_key, prepare
 from sim.cache import Cache
-from sim.client import CohortSimulator, Job
+from sim.client import CohortSimulator, Job, PredictionFailed
 from sim.collector import Layout, write
-from sim.errors import ReportError, RunError, SimError
+from sim.errors import Interrupted, ReportError, RunError, SimError
 from sim.feasibility import check_data
 from sim.progress import Display
+from sim.records import cohort_tables
 from sim.report import RUN_FILE, Report, load
 from sim.scenario import IciiaAdapterSettings, Scenario
 from sim.scenario_file import Document, cells, read
 from sim.totals import final_tables, read_sums
 from sim.validation import validate
-from sim.workers import default_workers, ray_running, run_here, run_on_ray
+from sim.workers import OBJECT_STORE_BYTES, array_bytes, one_thread, ray_running, run_here, run_on_ray
 
 SWEEP_OBJECT_STORE_BYTES = 2 * 1024**3
 
@@ -38,6 +41,8 @@ def run(
     overrides: Sequence[str] = (),
     out: str | Path | None = None,
     workers: int | None = None,
+    address: str | None = None,
+    cohorts: str | None = None,
     resume: bool = False,
     quiet: bool = False,
 ) -> Report:
@@ -48,7 +53,10 @@ def run(
         overrides: Assignments such as `clients.count=1000`.
         out: The report's folder; `reports/NAME-DATE` if None. It must be new or empty, unless `resume` is set.
         workers: Worker actors; None takes one for each CPU, 0 simulates in the calling process without Ray.
-        resume: Whether to go on with the unfinished run in `out`.
+        address: A Ray cluster to use, `auto` for the one that runs here; None starts one for this run.
+        cohorts: Simulate only these, `0:5%` or `10:20`, widened to whole ranges of cohorts that are committed together. The report
+            is of what is there; the rest can follow by `resume`.
+        resume: Whether to go on with the run in `out`.
         quiet: Whether to show no progress.
 
     Returns:
@@ -56,24 +64,110 @@ def run(
 
     Raises:
         ScenarioError: The scenario has problems; nothing was written.
-        RunError: The run failed; what was committed stays and can be resumed.
+        RunError: The run failed, or was interrupted; what was committed stays and can be resumed.
         ReportError: `out` holds something else.
     """
     document = read(scenario).override(overrides)
     validated = validate(document)
-    context = _Context(default_workers() if workers is None else workers, resume, Display(quiet), Cache())
+    context = _Context(workers, address, _Share.parse(cohorts), resume, Display(quiet), Cache())
     folder = Path(out) if out is not None else _default_folder(validated.name)
-    if validated.sweep:
-        return _run_sweep(document, validated, folder, context)
-    check_data(document, validated, context.cache)
-    return _run_one(validated, folder, context)
+    try:
+        if validated.sweep:
+            return _run_sweep(document, validated, folder, context)
+        check_data(document, validated, context.cache)
+        return _run_one(validated, folder, context)
+    except KeyboardInterrupt:
+        source = scenario if isinstance(scenario, str | Path) else "SCENARIO"
+        sets = [part for assignment in overrides for part in ("--set", assignment)]
+        again = shlex.join(["iciia", "run", str(source), *sets, "--resume", str(folder)])
+        raise Interrupted(f"stopped; what was committed stays; go on with: {again}") from None
+
+
+def replay(folder: str | Path, client: int) -> pd.DataFrame:
+    """Simulates one client of a run again, alone, in the calling process, to the same bits.
+
+    Args:
+        folder: The run's folder; the run need not be finished.
+        client: The client's number.
+
+    Returns:
+        A row for each of its predictions, as in `events`.
+
+    Raises:
+        ReportError: The folder holds no run, or one of another platform or without such a client.
+        Exception: Whatever an adapter raises, as it is, for a debugger.
+    """
+    found = _read_run(Path(folder))
+    scenario = Scenario.model_validate_json(json.dumps(found.get("scenario")))
+    _check_same(Path(folder), found, scenario)
+    if not 0 <= client < scenario.clients.count:
+        raise ReportError(f"{folder}: got client {client}; it has 0 to {scenario.clients.count - 1}")
+    artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
+    simulator = CohortSimulator(_job(scenario, artifact))
+    try:
+        with one_thread():
+            result = simulator.replay(client)
+    except PredictionFailed as failed:
+        raise failed.cause from None
+    layout = _layout(scenario, Path(folder))
+    rows, _ = cohort_tables(result, layout.adapters, layout.window, layout.horizon, True, layout.largest_bank)
+    frame: pd.DataFrame = rows["events"].to_pandas()
+    return frame
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A part of all cohorts.
+
+    Args:
+        start: First, as a number or as a share.
+        stop: One past the last, likewise.
+    """
+
+    start: int | float
+    stop: int | float
+
+    @staticmethod
+    def parse(text: str | None) -> "_Share":
+        """Reads `0:5%`, `10:20`, `:50%`.
+
+        Raises:
+            RunError: It is something else.
+        """
+        first, colon, last = ("0:100%" if text is None else text).partition(":")
+        try:
+            if not colon:
+                raise ValueError
+            start, stop = (
+                float(end[:-1]) / 100 if end.endswith("%") else int(end) for end in (first or "0", last or "100%")
+            )
+        except ValueError:
+            raise RunError(
+                f"got cohorts {text!r}; expected FIRST:STOP in numbers or percent, for example 0:5%"
+            ) from None
+        return _Share(start, stop)
+
+    def of(self, layout: Layout) -> list[range]:
+        """The ranges of cohorts that the part touches.
+
+        Raises:
+            RunError: There are none.
+        """
+        ends = (end if isinstance(end, int) else round(end * layout.cohorts) for end in (self.start, self.stop))
+        start, stop = ends
+        found = [part for part in layout.ranges() if part.start < stop and part.stop > start]
+        if not found:
+            raise RunError(f"got cohorts {start}:{stop}, which hold none; the scenario has 0 to {layout.cohorts}")
+        return found
 
 
 @dataclass(frozen=True)
 class _Context:
     """How to run, as opposed to what."""
 
-    workers: int
+    workers: int | None
+    address: str | None
+    share: _Share
     resume: bool
     display: Display
     cache: Cache
@@ -94,35 +188,53 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
             shutil.rmtree(folder)
         raise
     prepared = time.perf_counter()
-    job = Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules)
+    job = _job(scenario, artifact)
     layout = _layout(scenario, folder)
     committed = layout.committed()
-    todo = [cohort for cohort in range(layout.cohorts) if cohort not in committed]
-    length = scenario.clients.images
-    images_before = length * sum(_real(scenario, cohort) for cohort in committed)
-    with context.display.clients(scenario.clients.count, images_before) as display:
-        if context.workers == 0:
-            run_here(job, layout, todo, display.report)
-        elif todo:
-            run_on_ray(job, layout, todo, min(context.workers, len(todo)), display.report)
+    wanted = context.share.of(layout)
+    before, todo = _clients(scenario, committed), [part for part in wanted if part not in committed]
+    length, count = scenario.clients.images, _clients(scenario, todo)
+    with (
+        ray_running(
+            context.workers if todo else 0, OBJECT_STORE_BYTES + array_bytes(job.store), context.address
+        ) as workers,
+        context.display.clients(before + count, before * length) as display,
+    ):
+        cohorts = itertools.chain.from_iterable(todo)
+        if workers == 0:
+            run_here(job, layout, cohorts, display.report)
+        else:
+            run_on_ray(job, layout, cohorts, min(workers, sum(map(len, todo))), display.report)
     simulated = time.perf_counter()
     _finish(layout, job, artifact)
-    images = length * sum(_real(scenario, cohort) for cohort in todo)
     timings = {
         "cloud_s": prepared - started,
         "simulation_s": simulated - prepared,
-        "images_simulated": images,
-        "images_per_s": images / (simulated - prepared),
-        "workers": context.workers,
+        "images_simulated": count * length,
+        "images_per_s": count * length / (simulated - prepared),
+        "workers": workers,
     }
-    _write_run(folder, scenario, complete=True, provenance=artifact.provenance, timings=timings)
+    done = sum(map(len, layout.committed()))
+    _write_run(
+        folder,
+        scenario,
+        complete=True,
+        cohorts_done=done,
+        cohorts=layout.cohorts,
+        provenance=artifact.provenance,
+        timings=timings,
+    )
     return load(folder)
 
 
-def _real(scenario: Scenario, cohort: int) -> int:
-    """Clients of a cohort, without those that pad it."""
-    size = scenario.clients.cohort
-    return min(size, scenario.clients.count - cohort * size)
+def _job(scenario: Scenario, artifact: CloudArtifact) -> Job:
+    return Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules)
+
+
+def _clients(scenario: Scenario, ranges: Sequence[range]) -> int:
+    """Clients of ranges of cohorts, without those that pad the last one."""
+    size, count = scenario.clients.cohort, scenario.clients.count
+    return sum(min(part.stop * size, count) - part.start * size for part in ranges)
 
 
 def _layout(scenario: Scenario, folder: Path) -> Layout:
@@ -141,8 +253,7 @@ def _layout(scenario: Scenario, folder: Path) -> Layout:
 
 def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:
     """Writes the tables that are sums over all cohorts."""
-    firsts = range(0, layout.cohorts, layout.per_range)
-    sums = read_sums(layout.file("sums", layout.range_of(first)) for first in firsts)
+    sums = read_sums(layout.file("sums", part) for part in layout.committed())
     modules = {
         adapter_name(one, capacity): one.module if isinstance(one, IciiaAdapterSettings) else None
         for one in job.scenario.adapters
@@ -175,10 +286,22 @@ def _claim(folder: Path, scenario: Scenario, resume: bool) -> None:
         return
     if not resume:
         raise ReportError(f"{folder}: is not empty; choose another folder, or go on with an unfinished run by --resume")
+    _check_same(folder, _read_run(folder), scenario)
+
+
+def _read_run(folder: Path) -> dict[str, Any]:
     try:
-        found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        return dict(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise ReportError(f"{folder}: holds no run that could be resumed (no readable {RUN_FILE} in it)") from error
+
+
+def _check_same(folder: Path, found: Mapping[str, Any], scenario: Scenario) -> None:
+    """Checks that a folder's run is this scenario's, of this version, on this platform.
+
+    Raises:
+        ReportError: It is another.
+    """
     here = {
         "schema_version": tables.SCHEMA_VERSION,
         "scenario_digest": scenario.digest(),
@@ -224,7 +347,7 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
         check_data(cell, validated, context.cache)
     _claim(folder, scenario, context.resume)
     summaries = []
-    with ray_running(context.workers, SWEEP_OBJECT_STORE_BYTES):
+    with ray_running(context.workers, SWEEP_OBJECT_STORE_BYTES, context.address):
         for number, (chosen, _, validated) in enumerate(runs, start=1):
             title = ", ".join(f"{key}={value}" for key, value in chosen.items())
             context.display.note(f"[{number}/{len(runs)}] {title}")
@@ -244,5 +367,4 @@ def _cell(scenario: Scenario, folder: Path, context: _Context) -> Report:
         _claim(folder, scenario, resume=True)
         if json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["complete"]:
             return load(folder)
-    cell_context = _Context(context.workers, started, context.display, context.cache)
-    return _run_one(scenario, folder, cell_context)
+    return _run_one(scenario, folder, replace(context, resume=started))

@@ -5,6 +5,8 @@
     |- DataError       images, arrays or class lists that cannot be used
     |- CacheError      an artifact in the cache cannot be read or written
     |- RunError        a run failed; what was committed stays
+    |  |- SimulationError  an adapter failed; names client, step, adapter and how to replay it
+    |  `- Interrupted  somebody stopped it; says how to go on
     `- ReportError     a folder that is no report, or that belongs to something else
 
 The command line prints the message of any of them to stderr, without a traceback. Exit code 2 for a scenario or data that
@@ -68,6 +70,16 @@ class CacheError(SimError):
 
 class RunError(SimError):
     """A run failed; what was committed stays."""
+
+
+class SimulationError(RunError):
+    """An adapter failed on one client's stream; names client, step, adapter and how to replay it."""
+
+
+class Interrupted(RunError):
+    """Somebody stopped a run; says how to go on."""
+
+    exit_code = 130
 
 
 class ReportError(SimError):

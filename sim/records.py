@@ -20,6 +20,23 @@ Sums = dict[tuple[str, str, int, str], float]
 """(table, adapter, key, measure) -> value."""
 
 
+@dataclass(frozen=True)
+class CohortRecords:
+    """What a worker hands to the collector.
+
+    Args:
+        cohort: The cohort's number.
+        rows: Tables by name.
+        sums: The cohort's part of the sums.
+        images: Images simulated.
+    """
+
+    cohort: int
+    rows: dict[str, pa.Table]
+    sums: Sums
+    images: int
+
+
 def cohort_tables(
     result: CohortResult, adapters: Sequence[str], window: int, horizon: int, events: bool, largest_bank: int
 ) -> tuple[dict[str, pa.Table], Sums]:

@@ -1,138 +1,329 @@
 """Ray: actors that host a cohort each at a time, and one that collects.
 
-Everything that knows Ray is in this file. The work itself is `CohortSimulator.simulate` and `Collector.add`, which run the same
-in the calling process.
+Everything that knows Ray is in this file. The work itself is `simulated` and `Collector.add`, which run the same in the calling
+process. Who fails is replaced and what was lost is simulated again: a cohort's result is a pure function of its number, and adding
+it twice changes nothing.
 """
 
 import contextlib
 import logging
 import os
+from collections import Counter as Counts
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import ray
 import torch
 from ray.exceptions import RayError, RayTaskError
+from ray.util.metrics import Counter, Gauge
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sim.client import CohortResult, CohortSimulator, Job
-from sim.collector import Collector, Layout, Totals
+from sim.client import CohortSimulator, Job
+from sim.collector import Collector, Layout, Receipt, Totals
 from sim.errors import RunError, SimError
+from sim.records import CohortRecords, cohort_tables
 
 QUEUED_PER_WORKER = 2
 """Cohorts given to a worker at a time: one that it simulates and one that waits, so that it never idles."""
 
+ATTEMPTS = 3
+"""How often a cohort may take its worker down, or fail, before the run fails."""
+
 OBJECT_STORE_BYTES = 512 * 1024**2
 """Room for what is in flight, beside the job itself."""
 
+Report = Callable[[Totals], None]
 
-def run_here(job: Job, layout: Layout, cohorts: Iterable[int], report: Callable[[Totals], None]) -> None:
+
+def simulated(simulator: CohortSimulator, layout: Layout, cohort: int) -> CohortRecords:
+    """The rows of one cohort."""
+    result = simulator.simulate(cohort)
+    events = "events" in layout.sharded
+    rows, sums = cohort_tables(
+        result, layout.adapters, layout.window, layout.horizon, events, layout.largest_bank
+    )  # fmt: skip
+    return CohortRecords(cohort, rows, sums, result.images.size)
+
+
+def run_here(job: Job, layout: Layout, cohorts: Iterable[int], report: Report) -> None:
     """Simulates cohorts in the calling process, without Ray: for debugging, notebooks and small runs."""
     simulator, collector = CohortSimulator(job), Collector(layout)
+    with one_thread():
+        for cohort in cohorts:
+            try:
+                records = simulated(simulator, layout, cohort)
+            except Exception as error:
+                raise simulator.explain(cohort, error, layout.folder) from error
+            report(collector.add(records).totals)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Runs torch on one thread, as workers do: results depend on the number in the last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for cohort in cohorts:
-            report(collector.add(simulator.simulate(cohort)))
+        yield
     finally:
         torch.set_num_threads(before)
 
 
-def run_on_ray(
-    job: Job, layout: Layout, cohorts: Iterable[int], workers: int, report: Callable[[Totals], None]
-) -> None:
-    """Simulates cohorts on Ray actors.
+def run_on_ray(job: Job, layout: Layout, cohorts: Iterable[int], workers: int, report: Report) -> None:
+    """Simulates cohorts on the actors of the running Ray.
 
     Args:
         job: What to simulate; put into the object store once and shared by the workers of a node.
-        layout: What to write, and where.
+        layout: What to write, and where; the collector runs on this node.
         cohorts: Which cohorts, in order.
         workers: Number of worker actors.
         report: Told the running totals.
 
     Raises:
-        RunError: A worker or the collector failed for good; what was committed stays.
+        RunError: A cohort or the collector failed for good; what was committed stays.
     """
-    with ray_running(workers, OBJECT_STORE_BYTES + _array_bytes(job.store)):
-        shared = ray.put(job)
-        actors = [_WorkerActor.remote() for _ in range(workers)]
-        collector = _CollectorActor.remote(layout)
-        waiting = iter(cohorts)
-        simulating: dict[ray.ObjectRef, tuple[ray.ObjectRef, int]] = {}  # progress -> (result, worker)
-        collecting: list[ray.ObjectRef] = []
+    try:
+        _Run(job, layout, cohorts, workers, report).until_committed()
+    except RayError as error:
+        raise RunError(f"Ray failed: {error}; what was committed stays") from error
 
-        def submit(worker: int) -> None:
-            cohort = next(waiting, None)
-            if cohort is not None:
-                result, done = actors[worker].simulate.remote([shared], cohort)
-                simulating[done] = result, worker
 
+@dataclass(frozen=True)
+class _Simulating:
+    """A cohort that a worker has been given."""
+
+    cohort: int
+    worker: int
+    records: ray.ObjectRef
+
+
+class _Run:
+    """Keeps every worker busy until every cohort is committed. Knows cohorts by their numbers only.
+
+    Attributes:
+        todo: Cohorts to be given to workers.
+        simulating: What workers have, by the reference that tells that it is done; oldest first.
+        adding: Cohorts that the collector has been given, by the reference of its receipt.
+        added: Cohorts that this collector process holds and has not committed. They are lost with it.
+        idle: Workers that have answered since they were last started, and how many cohorts each has.
+    """
+
+    def __init__(self, job: Job, layout: Layout, cohorts: Iterable[int], workers: int, report: Report) -> None:
+        self.layout = layout
+        self.report = report
+        self.todo = deque(cohorts)
+        self.uncommitted = {layout.range_of(cohort).start for cohort in self.todo}
+        self.attempts: Counts[int] = Counts()
+        self.simulating: dict[ray.ObjectRef, _Simulating] = {}
+        self.adding: dict[ray.ObjectRef, int] = {}
+        self.added: set[int] = set()
+        self.collector_process = ""
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self.collector = _CollectorActor.options(scheduling_strategy=here).remote(layout)
+        shared = ray.put((job, layout))
+        self.workers = [_WorkerActor.remote([shared]) for _ in range(workers)]
+        self.load: dict[int, int] = {}  # of workers that have answered since they were last started
+        self.waking = {actor.ping.remote(): number for number, actor in enumerate(self.workers)}
+        self.most_adding = 2 * QUEUED_PER_WORKER * workers
+        self.retries = Counter("iciia_retries", "Cohorts simulated again after a failure")
+        self.in_flight = Gauge("iciia_cohorts_in_flight", "Cohorts with a worker or the collector")
+
+    def until_committed(self) -> None:
+        """Runs until everything is committed."""
+        while self.uncommitted:
+            self._submit()
+            self.in_flight.set(len(self.simulating) + len(self.adding))
+            waiting = [*self.simulating, *self.adding, *self.waking]
+            if not waiting:
+                raise RunError("every worker has died and none could be started again; what was committed stays")
+            for reference in ray.wait(waiting, num_returns=1)[0]:
+                if reference in self.simulating:
+                    self._simulated(reference)
+                elif reference in self.adding:
+                    self._collected(reference)
+                else:
+                    self._woken(reference)
+
+    def _submit(self) -> None:
+        """Gives cohorts to workers that have room, unless the collector is behind."""
+        while self.todo and self.load and len(self.adding) < self.most_adding:
+            worker = min(self.load, key=lambda number: self.load[number])
+            if self.load[worker] >= QUEUED_PER_WORKER:
+                return
+            cohort = self.todo.popleft()
+            if self.layout.range_of(cohort).start not in self.uncommitted:
+                continue
+            last = self.attempts[cohort] == ATTEMPTS - 1
+            records, done = self.workers[worker].simulate.remote(cohort, last)
+            self.simulating[done] = _Simulating(cohort, worker, records)
+            self.load[worker] += 1
+
+    def _simulated(self, reference: ray.ObjectRef) -> None:
+        task = self.simulating[reference]
+        first = next(other for other, one in self.simulating.items() if one.worker == task.worker)
+        del self.simulating[reference]
+        if task.worker in self.load:
+            self.load[task.worker] -= 1
         try:
-            for _ in range(QUEUED_PER_WORKER):
-                for worker in range(workers):
-                    submit(worker)
-            while simulating or collecting:
-                ready, _ = ray.wait([*simulating, *collecting], num_returns=1)
-                for reference in ready:
-                    value = ray.get(reference)
-                    if reference in simulating:
-                        result, worker = simulating.pop(reference)
-                        collecting.append(collector.add.remote(result))
-                        if len(collecting) > 2 * QUEUED_PER_WORKER * workers:  # the collector is behind: wait for it
-                            report(ray.get(collecting.pop(0)))
-                        submit(worker)
-                    else:
-                        collecting.remove(reference)
-                        report(value)
-        except RayTaskError as error:
-            cause = error.cause
-            raise (cause if isinstance(cause, SimError) else RunError(f"simulating failed: {cause!r}")) from error
+            ray.get(reference)
         except RayError as error:
-            raise RunError(f"Ray failed: {error}") from error
+            raised = isinstance(error, RayTaskError)
+            if raised or first is reference:  # one that only waited behind it is not to blame
+                self.attempts[task.cohort] += 1
+            if self.attempts[task.cohort] == ATTEMPTS:
+                raise _for_good(task.cohort, error, self.layout) from error
+            self._again(task.cohort)
+            if not raised and self.load.pop(task.worker, None) is not None:
+                self.waking[self.workers[task.worker].ping.remote()] = task.worker
+            return
+        self.adding[self.collector.add.remote(task.records)] = task.cohort
+
+    def _collected(self, reference: ray.ObjectRef) -> None:
+        cohort = self.adding.pop(reference)
+        try:
+            receipt: Receipt = ray.get(reference)
+        except RayTaskError as error:
+            if isinstance(error.cause, SimError):
+                raise error.cause from error
+            self._lost(cohort, error)
+            return
+        except RayError as error:  # the records were on a node that is gone, or the collector is
+            self._lost(cohort, error)
+            return
+        if receipt.process != self.collector_process:  # it has been started again: what it held is gone
+            for lost in sorted(self.added):
+                self._again(lost)
+            self.added.clear()
+            self.collector_process = receipt.process
+        if receipt.committed is None:
+            self.added.add(cohort)
+        else:
+            self.added.difference_update(receipt.committed)
+            self.uncommitted.discard(receipt.committed.start)
+        self.report(receipt.totals)
+
+    def _lost(self, cohort: int, error: RayError) -> None:
+        self.attempts[cohort] += 1
+        if self.attempts[cohort] > ATTEMPTS:
+            raise _for_good(cohort, error, self.layout) from error
+        self._again(cohort)
+
+    def _again(self, cohort: int) -> None:
+        self.todo.appendleft(cohort)
+        self.retries.inc()
+
+    def _woken(self, reference: ray.ObjectRef) -> None:
+        """A worker has answered, or is gone for good."""
+        worker = self.waking.pop(reference)
+        try:
+            ray.get(reference)
+        except ray.exceptions.ActorUnavailableError:
+            self.waking[self.workers[worker].ping.remote()] = worker
+            return
+        except RayTaskError as error:
+            raise RunError(f"a worker could not start: {error.cause!r}") from error
+        except RayError:
+            return
+        self.load[worker] = sum(task.worker == worker for task in self.simulating.values())
 
 
-def default_workers() -> int:
-    """A worker for each CPU that this process may use."""
+def _for_good(cohort: int, error: RayError, layout: Layout) -> SimError:
+    """What a run fails with, of what a cohort failed with for the last time."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(cause, SimError):
+        return cause
+    advice = "lower clients.cohort, clients.chunk or bank capacities if memory ran out"
+    return RunError(
+        f"cohort {cohort} failed {ATTEMPTS} times, the last time with {cause!r}; {advice}; what was committed stays, go on "
+        f"with --resume {layout.folder}"
+    )
+
+
+def cpus_here() -> int:
+    """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
-def ray_running(workers: int, object_store_bytes: int) -> Iterator[None]:
-    """Uses the Ray that is running, or starts one for as long as it is needed; none for 0 workers."""
-    if workers == 0 or ray.is_initialized():
-        yield
+def ray_running(workers: int | None, object_store_bytes: int, address: str | None = None) -> Iterator[int]:
+    """Uses the Ray that is running, or starts one for as long as it is needed; none for 0 workers.
+
+    Args:
+        workers: Worker actors; None takes one for each CPU of the cluster.
+        object_store_bytes: Room for shared objects, if Ray is started here.
+        address: An existing cluster to connect to.
+
+    Yields:
+        The number of workers.
+
+    Raises:
+        RunError: There is no cluster at the address.
+    """
+    if workers == 0:
+        yield 0
         return
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    ray.init(
-        num_cpus=workers,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=object_store_bytes,
-    )
+    started = not ray.is_initialized()
+    if started:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        options = (
+            {"address": address}
+            if address is not None
+            else {
+                "num_cpus": workers or cpus_here(),
+                "include_dashboard": False,
+                "object_store_memory": object_store_bytes,
+            }
+        )
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RunError(f"no Ray cluster answers at {address!r}: {error}") from error
     try:
-        yield
+        yield workers or int(ray.cluster_resources().get("CPU", 1))
     finally:
-        ray.shutdown()
+        if started:
+            ray.shutdown()
 
 
-def _array_bytes(store: object) -> int:
+def array_bytes(store: object) -> int:
+    """Bytes of a store's arrays."""
     return sum(getattr(value, "nbytes", 0) for value in vars(store).values())
 
 
 class _Worker:
-    """Simulates cohorts, one at a time, on one thread."""
+    """Simulates cohorts, one at a time, on one thread.
 
-    def __init__(self) -> None:
+    Args:
+        shared: Reference of the job and the layout, in a list so that it is fetched here and not before.
+    """
+
+    def __init__(self, shared: list[ray.ObjectRef]) -> None:
         torch.set_num_threads(1)
-        self.simulator: CohortSimulator | None = None
+        job, self.layout = ray.get(shared[0])
+        self.simulator = CohortSimulator(job)
+        self.images = Counter("iciia_images", "Images simulated")
+        self.cohorts = Counter("iciia_cohorts", "Cohorts simulated")
+        bank_bytes = Gauge("iciia_bank_bytes", "Bytes of the banks of a cohort when they are full")
+        costs = [adapter.cost() for adapter in self.simulator.adapters.values()]
+        bank_bytes.set(sum(cost.state_bytes for cost in costs) * job.scenario.clients.cohort)
+
+    def ping(self) -> None:
+        """Answers when the worker is ready."""
 
     @ray.method(num_returns=2)
-    def simulate(self, job: list[ray.ObjectRef], cohort: int) -> tuple[CohortResult, int]:
-        # Fetched once. The reference comes with every cohort, so that a worker which was started again has it.
-        if self.simulator is None:
-            self.simulator = CohortSimulator(ray.get(job[0]))
-        return self.simulator.simulate(cohort), cohort
+    def simulate(self, cohort: int, last_attempt: bool) -> tuple[CohortRecords, None]:
+        """The rows of a cohort, and a second value that tells the driver that they are there."""
+        try:
+            records = simulated(self.simulator, self.layout, cohort)
+        except Exception as error:
+            if last_attempt:
+                raise self.simulator.explain(cohort, error, self.layout.folder) from error
+            raise
+        self.images.inc(records.images)
+        self.cohorts.inc()
+        return records, None
 
 
-_WorkerActor = ray.remote(num_cpus=1, max_restarts=3, max_task_retries=3)(_Worker)
-_CollectorActor = ray.remote(num_cpus=0)(Collector)
+_WorkerActor = ray.remote(num_cpus=1, max_restarts=-1)(_Worker)
+_CollectorActor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Collector)

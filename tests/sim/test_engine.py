@@ -61,7 +61,7 @@ def test_an_interrupted_run_resumes(
         return add(self, result)
 
     monkeypatch.setattr(Collector, "add", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(sim.Interrupted, match=r"go on with: iciia run SCENARIO --resume"):
         sim.run(tiny(), out=tmp_path / "r", workers=0, quiet=True)
     monkeypatch.setattr(Collector, "add", add)
     with pytest.raises(sim.ReportError, match=r"the run is not finished; finish it with: iciia run SCENARIO --resume"):
