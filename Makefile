@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart check test bench
+.PHONY: setup quickstart check test bench chaos
 
 setup: $(READY)
 
@@ -27,3 +27,6 @@ test: setup
 
 bench: setup
 	$(BIN)/iciia bench
+
+chaos: setup
+	$(BIN)/python tests/chaos.py 100

@@ -342,7 +342,34 @@ def _store(
     return ArrayStore.open(cache.get("features", key, build)), key
 
 
+def feature_dim(scenario: Scenario, data: Images | Features) -> int:
+    """D, without making the backbone."""
+    if isinstance(data, Features):
+        return data.train.feature_dim
+    if scenario.backbone is None:
+        raise DataError("image data need a backbone")
+    return outline(scenario.backbone, data.train.channels, len(data.classes)).feature_dim
+
+
 # --- modules ----------------------------------------------------------------------------------------------------------
+
+
+def create_module(settings: ModuleSettings, features: int, classes: int, seed: int) -> ICIIA:
+    """An untrained module."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ICIIA(
+            features,
+            classes,
+            settings.layers,
+            settings.heads,
+            settings.partitions,
+            settings.context,
+            settings.head,
+            settings.shortlist,
+            settings.shuffle,
+            settings.dropout,
+        )
 
 
 def _module(
@@ -361,22 +388,6 @@ def _module(
         "platform": platform_key(),
     }
 
-    def create() -> ICIIA:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(scenario.cloud_seed)
-            return ICIIA(
-                cloud.train.feature_dim,
-                cloud.train.classes,
-                settings.layers,
-                settings.heads,
-                settings.partitions,
-                settings.context,
-                settings.head,
-                settings.shortlist,
-                settings.shuffle,
-                settings.dropout,
-            )
-
     recipe = Recipe(
         settings.recipe,
         settings.steps,
@@ -387,7 +398,7 @@ def _module(
     )
 
     def build(folder: Path) -> None:
-        module = create().to(device)
+        module = create_module(settings, cloud.train.feature_dim, cloud.train.classes, scenario.cloud_seed).to(device)
         with stage(f"training module {name}") as progress:
             history = train(
                 module,
@@ -403,7 +414,7 @@ def _module(
         (folder / "history.json").write_text(json.dumps(asdict(history)))
 
     folder = cache.get("module", key, build)
-    module = create()
+    module = create_module(settings, cloud.train.feature_dim, cloud.train.classes, scenario.cloud_seed)
     module.load_state_dict(load_file(folder / WEIGHTS))
     return module.to(getattr(torch, settings.precision)).eval(), TrainingHistory(
         **json.loads((folder / "history.json").read_text())

@@ -18,6 +18,7 @@ from sim.engine import run as run_scenario
 from sim.errors import ScenarioError, SimError
 from sim.feasibility import check_data
 from sim.overhead_table import overhead_row
+from sim.plan import plans
 from sim.report import rendered
 from sim.scenario import Scenario
 from sim.scenario_file import read, shipped
@@ -94,6 +95,23 @@ def replay(
     if out is not None:
         events.to_csv(out, index=False)
         print(f"events: {out}")
+
+
+@app.command()
+def plan(
+    scenario: ScenarioArgument,
+    overrides: SetOption = None,
+    workers: Annotated[int | None, typer.Option(min=0, help="Worker processes; one for each CPU if left out.")] = None,
+) -> None:
+    """Tell what a run will take: memory, files, multiply-adds and time, from one cohort timed here. Trains nothing."""
+    document = read(scenario).override(overrides or ())
+    number = cpus_here() if workers is None else workers
+    for title, cell in plans(document, Cache(), number):
+        if title:
+            print(title)
+        for name, value in cell.rows():
+            print(f"{name:<24}{value}")
+        cell.check()
 
 
 @app.command()

@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim import tables
+from sim.adapters import adapter_name, expand
 from sim.errors import RunError
 from sim.records import CohortRecords, Sums, add_sums, sums_table
+from sim.scenario import Scenario
 
 MOST_FILES = 256
 """Most files of a table; a range holds as many cohorts as it takes."""
@@ -69,6 +71,21 @@ class Layout:
     def committed(self) -> list[range]:
         """The ranges that are committed, in order."""
         return [part for part in self.ranges() if self.file(self.sharded[-1], part).is_file()]
+
+
+def layout_of(scenario: Scenario, folder: Path) -> Layout:
+    """What a run of a scenario writes."""
+    expanded = [(one, capacity) for one in scenario.adapters for capacity in expand(one)]
+    return Layout(
+        folder=folder,
+        cohorts=scenario.cohorts,
+        adapters=[adapter_name(one, capacity) for one, capacity in expanded],
+        sharded=tables.sharded_tables(scenario),
+        window=scenario.report.window,
+        horizon=scenario.report.horizon,
+        largest_bank=max(capacity or 0 for _, capacity in expanded),
+        metadata=tables.metadata(scenario),
+    )
 
 
 @dataclass

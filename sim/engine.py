@@ -16,13 +16,14 @@ import pandas as pd
 import pyarrow as pa
 
 from sim import tables
-from sim.adapters import adapter_name, expand
+from sim.adapters import adapter_name, build_adapters, expand
 from sim.artifacts import CloudArtifact, platform_key, prepare
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job, PredictionFailed
-from sim.collector import Layout, write
+from sim.collector import Layout, layout_of, write
 from sim.errors import Interrupted, ReportError, RunError, SimError
 from sim.feasibility import check_data
+from sim.plan import check_memory
 from sim.progress import Display
 from sim.records import cohort_tables
 from sim.report import RUN_FILE, Report, load
@@ -109,7 +110,7 @@ def replay(folder: str | Path, client: int) -> pd.DataFrame:
             result = simulator.replay(client)
     except PredictionFailed as failed:
         raise failed.cause from None
-    layout = _layout(scenario, Path(folder))
+    layout = layout_of(scenario, Path(folder))
     rows, _ = cohort_tables(result, layout.adapters, layout.window, layout.horizon, True, layout.largest_bank)
     frame: pd.DataFrame = rows["events"].to_pandas()
     return frame
@@ -189,7 +190,7 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
         raise
     prepared = time.perf_counter()
     job = _job(scenario, artifact)
-    layout = _layout(scenario, folder)
+    layout = layout_of(scenario, folder)
     committed = layout.committed()
     wanted = context.share.of(layout)
     before, todo = _clients(scenario, committed), [part for part in wanted if part not in committed]
@@ -201,6 +202,10 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
         context.display.clients(before + count, before * length) as display,
     ):
         cohorts = itertools.chain.from_iterable(todo)
+        adapters = build_adapters(list(scenario.adapters), job.modules).values()
+        check_memory(
+            scenario, adapters, job.store.feature_dim, job.store.classes, workers if context.address is None else 1
+        )
         if workers == 0:
             run_here(job, layout, cohorts, display.report)
         else:
@@ -235,20 +240,6 @@ def _clients(scenario: Scenario, ranges: Sequence[range]) -> int:
     """Clients of ranges of cohorts, without those that pad the last one."""
     size, count = scenario.clients.cohort, scenario.clients.count
     return sum(min(part.stop * size, count) - part.start * size for part in ranges)
-
-
-def _layout(scenario: Scenario, folder: Path) -> Layout:
-    expanded = [(one, capacity) for one in scenario.adapters for capacity in expand(one)]
-    return Layout(
-        folder=folder,
-        cohorts=scenario.cohorts,
-        adapters=[adapter_name(one, capacity) for one, capacity in expanded],
-        sharded=tables.sharded_tables(scenario),
-        window=scenario.report.window,
-        horizon=scenario.report.horizon,
-        largest_bank=max(capacity or 0 for _, capacity in expanded),
-        metadata=tables.metadata(scenario),
-    )
 
 
 def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:

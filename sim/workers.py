@@ -105,7 +105,8 @@ class _Run:
         simulating: What workers have, by the reference that tells that it is done; oldest first.
         adding: Cohorts that the collector has been given, by the reference of its receipt.
         added: Cohorts that this collector process holds and has not committed. They are lost with it.
-        idle: Workers that have answered since they were last started, and how many cohorts each has.
+        load: Cohorts that each worker has; only workers that have answered since they were last started.
+        waking: Workers that have not yet, by the reference of their answer.
     """
 
     def __init__(self, job: Job, layout: Layout, cohorts: Iterable[int], workers: int, report: Report) -> None:
@@ -120,10 +121,14 @@ class _Run:
         self.collector_process = ""
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.collector = _CollectorActor.options(scheduling_strategy=here).remote(layout)
-        shared = ray.put((job, layout))
-        self.workers = [_WorkerActor.remote([shared]) for _ in range(workers)]
-        self.load: dict[int, int] = {}  # of workers that have answered since they were last started
-        self.waking = {actor.ping.remote(): number for number, actor in enumerate(self.workers)}
+        # In a list, so that it is fetched by the worker and not for each call; with every call, so that a worker which was
+        # started again has it.
+        self.shared = [ray.put((job, layout))]
+        self.workers = [_WorkerActor.remote() for _ in range(workers)]
+        self.load: dict[int, int] = {}
+        self.waking: dict[ray.ObjectRef, int] = {}
+        for worker in range(workers):
+            self._wake(worker)
         self.most_adding = 2 * QUEUED_PER_WORKER * workers
         self.retries = Counter("iciia_retries", "Cohorts simulated again after a failure")
         self.in_flight = Gauge("iciia_cohorts_in_flight", "Cohorts with a worker or the collector")
@@ -154,7 +159,7 @@ class _Run:
             if self.layout.range_of(cohort).start not in self.uncommitted:
                 continue
             last = self.attempts[cohort] == ATTEMPTS - 1
-            records, done = self.workers[worker].simulate.remote(cohort, last)
+            records, done = self.workers[worker].simulate.remote(self.shared, cohort, last)
             self.simulating[done] = _Simulating(cohort, worker, records)
             self.load[worker] += 1
 
@@ -174,7 +179,7 @@ class _Run:
                 raise _for_good(task.cohort, error, self.layout) from error
             self._again(task.cohort)
             if not raised and self.load.pop(task.worker, None) is not None:
-                self.waking[self.workers[task.worker].ping.remote()] = task.worker
+                self._wake(task.worker)
             return
         self.adding[self.collector.add.remote(task.records)] = task.cohort
 
@@ -212,13 +217,16 @@ class _Run:
         self.todo.appendleft(cohort)
         self.retries.inc()
 
+    def _wake(self, worker: int) -> None:
+        self.waking[self.workers[worker].prepare.remote(self.shared)] = worker
+
     def _woken(self, reference: ray.ObjectRef) -> None:
         """A worker has answered, or is gone for good."""
         worker = self.waking.pop(reference)
         try:
             ray.get(reference)
         except ray.exceptions.ActorUnavailableError:
-            self.waking[self.workers[worker].ping.remote()] = worker
+            self._wake(worker)
             return
         except RayTaskError as error:
             raise RunError(f"a worker could not start: {error.cause!r}") from error
@@ -292,33 +300,36 @@ def array_bytes(store: object) -> int:
 
 
 class _Worker:
-    """Simulates cohorts, one at a time, on one thread.
+    """Simulates cohorts, one at a time, on one thread."""
 
-    Args:
-        shared: Reference of the job and the layout, in a list so that it is fetched here and not before.
-    """
-
-    def __init__(self, shared: list[ray.ObjectRef]) -> None:
+    def __init__(self) -> None:
         torch.set_num_threads(1)
-        job, self.layout = ray.get(shared[0])
-        self.simulator = CohortSimulator(job)
+        self.simulator: CohortSimulator | None = None
         self.images = Counter("iciia_images", "Images simulated")
         self.cohorts = Counter("iciia_cohorts", "Cohorts simulated")
-        bank_bytes = Gauge("iciia_bank_bytes", "Bytes of the banks of a cohort when they are full")
-        costs = [adapter.cost() for adapter in self.simulator.adapters.values()]
-        bank_bytes.set(sum(cost.state_bytes for cost in costs) * job.scenario.clients.cohort)
+        self.bank_bytes = Gauge("iciia_bank_bytes", "Bytes of a cohort's banks when they are full")
 
-    def ping(self) -> None:
-        """Answers when the worker is ready."""
+    def prepare(self, shared: list[ray.ObjectRef]) -> None:
+        """Fetches the job, once."""
+        self._ready(shared)
+
+    def _ready(self, shared: list[ray.ObjectRef]) -> tuple[CohortSimulator, Layout]:
+        if self.simulator is None:
+            job, self.layout = ray.get(shared[0])
+            self.simulator = CohortSimulator(job)
+            states = [adapter.cost().state_bytes for adapter in self.simulator.adapters.values()]
+            self.bank_bytes.set(sum(states) * job.scenario.clients.cohort)
+        return self.simulator, self.layout
 
     @ray.method(num_returns=2)
-    def simulate(self, cohort: int, last_attempt: bool) -> tuple[CohortRecords, None]:
+    def simulate(self, shared: list[ray.ObjectRef], cohort: int, last_attempt: bool) -> tuple[CohortRecords, None]:
         """The rows of a cohort, and a second value that tells the driver that they are there."""
+        simulator, layout = self._ready(shared)
         try:
-            records = simulated(self.simulator, self.layout, cohort)
+            records = simulated(simulator, layout, cohort)
         except Exception as error:
             if last_attempt:
-                raise self.simulator.explain(cohort, error, self.layout.folder) from error
+                raise simulator.explain(cohort, error, layout.folder) from error
             raise
         self.images.inc(records.images)
         self.cohorts.inc()
