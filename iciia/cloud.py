@@ -57,7 +57,7 @@ class TrainingHistory:
         steps: Optimizer steps taken.
         best_step: The step whose weights were kept.
         best_loss: Their validation loss.
-        validation_loss: Loss at each validation, nats.
+        validation_loss: Loss at each validation, the first before training, nats.
         validation_accuracy: Accuracy at the best step, fraction.
         backbone_accuracy: The backbone's accuracy on the same validation clients, fraction.
     """
@@ -113,6 +113,8 @@ def train(
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         best, history = saved["best"], TrainingHistory(**saved["history"])
+    if history.steps == 0:  # the start counts too: a residual head that training makes worse stays the backbone
+        _evaluate(module, recipe, held_out, history)
     with torch.random.fork_rng(devices=[]):
         while history.steps < recipe.steps and not _out_of_patience(history, recipe):
             block = history.steps // BLOCK

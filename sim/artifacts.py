@@ -37,7 +37,7 @@ from sim.scenario import (
 from sim.stream import ImagesByClass
 from sim.streams import build_stream
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key; raised when code changes what an artifact holds."""
 
 PARTS = ("backbone", "module", "calibration", "validation")
