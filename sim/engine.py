@@ -156,7 +156,7 @@ class _Share:
         """
         ends = (end if isinstance(end, int) else round(end * layout.cohorts) for end in (self.start, self.stop))
         start, stop = ends
-        found = [part for part in layout.ranges() if part.start < stop and part.stop > start]
+        found = [part for part in layout.ranges() if start < stop and part.start < stop and part.stop > start]
         if not found:
             raise RunError(f"got cohorts {start}:{stop}, which hold none; the scenario has 0 to {layout.cohorts}")
         return found

@@ -8,6 +8,9 @@ it twice changes nothing.
 import contextlib
 import logging
 import os
+import signal
+import socket
+import threading
 from collections import Counter as Counts
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -284,14 +287,27 @@ def ray_running(workers: int | None, object_store_bytes: int, address: str | Non
             }
         )
         try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+            if address is not None and ":" in address:  # Ray itself would try for two minutes
+                host, _, port = address.rpartition("/")[2].rpartition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
+            with _own_sigterm():
+                ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        except (OSError, ValueError, RuntimeError) as error:
             raise RunError(f"no Ray cluster answers at {address!r}: {error}") from error
     try:
         yield workers or int(ray.cluster_resources().get("CPU", 1))
     finally:
         if started:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keeps this process's answer to SIGTERM, which Ray replaces by an exit without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def array_bytes(store: object) -> int:

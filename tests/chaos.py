@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -24,23 +25,23 @@ SCENARIO = {
     "data": {"kind": "synthetic", "classes": 24, "superclasses": 4, "features": 64, "images_per_class": 200},
     "modules": {"stream": {"layers": 2, "heads": 2, "partitions": 4, "steps": 5, "length": 24, "batch": 4}},
     "clients": {
-        "count": 2000, "images": 100, "cohort": 4, "chunk": 20, "drift": {"kind": "sudden", "every": 30, "stagger": True},
+        "count": 1200, "images": 60, "cohort": 4, "chunk": 20, "drift": {"kind": "sudden", "every": 25, "stagger": True},
     },
     "adapters": ["backbone", {"kind": "iciia", "module": "stream", "bank": {"capacity": [4, 16]}}],
 }  # fmt: skip
-"""500 cohorts, committed two at a time, so that the collector holds something that is lost with it."""
+"""300 cohorts, committed two at a time, so that the collector holds something that is lost with it."""
 
 TARGETS = ("worker", "collector", "driver")
 
 
-def interrupted_run(file: Path, folder: Path, kills: int, seed: int) -> Counter[str]:
-    """Runs a scenario to its end, through so many kills (fewer if it ends before).
+def interrupted_run(file: Path, folder: Path, targets: Sequence[str], seed: int) -> Counter[str]:
+    """Runs a scenario to its end, through kills (not all of them if it ends before).
 
     Args:
         file: The scenario.
         folder: The report's folder.
-        kills: Most kills.
-        seed: When and whom.
+        targets: Whom to kill, one after the other.
+        seed: When.
 
     Returns:
         How often each target was killed.
@@ -52,7 +53,7 @@ def interrupted_run(file: Path, folder: Path, kills: int, seed: int) -> Counter[
             go_on = ["--resume"] if (folder / "run.json").is_file() else ["--out"]
             command = [sys.executable, "-m", "sim.cli", "run", str(file), "--workers", "2", "--quiet"]
             process = psutil.Popen([*command, *go_on, str(folder)], stdout=subprocess.DEVNULL)
-        if done.total() == kills:
+        if done.total() == len(targets):
             if process.wait(600):
                 raise RuntimeError(f"the run ended with {process.returncode} after {dict(done)}")
             return done
@@ -62,7 +63,7 @@ def interrupted_run(file: Path, folder: Path, kills: int, seed: int) -> Counter[
             return done
         except psutil.TimeoutExpired:
             pass
-        target = rng.choices(TARGETS, weights=(4, 3, 1))[0]
+        target = targets[done.total()]
         if kill(process, target):
             done[target] += 1
             if target == "driver":
@@ -112,7 +113,8 @@ def main(kills: int, seed: int) -> None:
         while done.total() < kills:
             folder = Path(temporary) / f"run{number}"
             started = time.perf_counter()
-            here = interrupted_run(file, folder, kills - done.total(), seed + number)
+            targets = random.Random(seed + number).choices(TARGETS, weights=(4, 3, 1), k=kills - done.total())
+            here = interrupted_run(file, folder, targets, seed + number)
             found = differences(untouched.folder, folder)
             seconds = time.perf_counter() - started
             print(f"run {number}: {dict(here)} killed, {seconds:.0f} s, tables {found or 'equal'}", flush=True)
