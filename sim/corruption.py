@@ -52,7 +52,7 @@ class Corruption:
         brighter = uniforms(self.seed, "corruption direction", clients) < 0.5
         noise_seeds = (uniforms(self.seed, "corruption noise", clients, steps) * 2**53).astype(np.int64)
         found = [
-            self._one(image, *strengths[:, i], bool(brighter[i]), int(noise_seeds[i])) for i, image in enumerate(images)
+            self._one(image, *map(float, strengths[:, i]), bool(brighter[i]), int(noise_seeds[i])) for i, image in enumerate(images)
         ]
         return torch.stack(found)
 
