@@ -110,7 +110,7 @@ class CohortSimulator:
             scored = []
             for name, adapter in self.adapters.items():
                 if adapter.sees == "prior":
-                    shown = Chunk(features, logits, _priors(plan, chunk.segments))
+                    shown = Chunk(features, logits, torch.from_numpy(plan.at(chunk.step, chunk.segments)))
                 else:
                     shown = seen
                 scores, states[name] = adapter.predict(states[name], shown)
@@ -127,14 +127,7 @@ class CohortSimulator:
                 )
             )
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
-        kept = Plan(plan.starts[:real], plan.priors[:real], plan.severity[:real], plan.superclass[:real])
-        return CohortResult(cohort, clients[:real], kept, *joined)
-
-
-def _priors(plan: Plan, segments: NDArray[np.int64]) -> torch.Tensor:
-    """The class prior at each step, float32 [K, T, C]."""
-    rows = np.arange(len(segments))[:, None]
-    return torch.from_numpy(plan.priors[rows, segments].astype(np.float32))
+        return CohortResult(cohort, clients[:real], plan.head(real), *joined)
 
 
 def _score(
