@@ -23,6 +23,9 @@ MOST_GROUPS = 16
 
 OTHERS = "others"
 
+FEWEST_IN_BIN = {True: 5, False: 10}
+"""Images in a column of the timeline at least, with superclasses and with classes: shares of many things need more."""
+
 
 @dataclass(frozen=True)
 class Preview:
@@ -122,7 +125,7 @@ def preview(scenario: Scenario, cache: Cache, clients: int) -> Preview:
         scenario,
         data.classes,
         np.concatenate(shown),
-        max(1, round(scenario.clients.images / 80)),
+        max(FEWEST_IN_BIN[scenario.clients.subset.classes == "superclass"], round(scenario.clients.images / 80)),
         np.concatenate(rows),
         np.concatenate(steps),
         audited,

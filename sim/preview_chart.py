@@ -17,7 +17,8 @@ COLOURS = (
 
 def draw(found: Preview, path: Path) -> None:
     """Writes the picture as SVG, PNG or HTML, by the name's suffix."""
-    chart = alt.vconcat(_timeline(found), _drifts(found), spacing=18).configure_view(stroke=None)
+    parts = [_timeline(found), *([_drifts(found)] if len(found.drift_steps) else [])]
+    chart = alt.vconcat(*parts, spacing=18).configure_view(stroke=None)
     chart = chart.configure_axis(labelFontSize=11, titleFontSize=12).configure_title(anchor="start", fontSize=13)
     chart.save(str(path), **({"scale_factor": 1.25} if path.suffix == ".png" else {}))
 
@@ -89,7 +90,7 @@ def _drifts(found: Preview) -> Any:
             y=alt.Y(
                 "drifts:Q",
                 title="drifts",
-                scale=alt.Scale(domain=[0, max(1, int(counts.max()))]),
+                scale=alt.Scale(domain=[0, int(counts.max())]),
                 axis=alt.Axis(tickCount=3, format="d"),
             ),
             y2=alt.datum(0),
