@@ -1,7 +1,9 @@
 """Drift: every kind keeps what the shipped checks demand, falls where it should, and moves the prior as it says."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from sim.drift import (
     PriorDrift,
     RecurringDrift,
     SuddenDrift,
+    load_process,
 )
 from sim.stream import ImagesByClass, Stream
 from sim.subset import ClassWeights, SubsetSampler, Uniform, Zipf
@@ -282,3 +285,39 @@ def test_subsets_are_uniform_over_the_classes() -> None:
     plan = SuddenDrift(At((10,))).plan(np.arange(5000), 20, SubsetSampler(4, SUPERCLASS, (5, 5)), weights)
     for concept in (0, 1):
         assert stats.chisquare((plan.priors[:, concept] > 0).sum(axis=0)).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_sees_the_same_images_in_any_company(kind: str) -> None:
+    """Alone, among 7 and among 64, in chunks of any length, with runs of one class."""
+    images = ImagesByClass.of(np.tile(np.arange(CLASSES), 20), CLASSES)
+    weights = ClassWeights(4, Zipf(0.5), 0.9, np.full(CLASSES, 1 / CLASSES))
+    source = Stream(4, STEPS, KINDS[kind](4), SubsetSampler(4, SUPERCLASS, (2, 5)), weights, images, run_length=3.0)
+
+    def seen(clients: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        return np.concatenate([chunk.images for chunk in source.chunks(clients, length)], axis=1)
+
+    cohort_64 = seen(np.arange(64), 50)
+    assert np.array_equal(cohort_64[20:27], seen(np.arange(20, 27), STEPS))
+    assert np.array_equal(cohort_64[23:24], seen(np.array([23]), 1))
+
+
+def test_the_process_in_the_documentation_is_sound(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "streams.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "my_drift.py").write_text(code)
+    check_drift(lambda seed: load_process(f"{tmp_path / 'my_drift.py'}:MyDrift", seed, {}))
+
+
+def test_six_steps_by_hand() -> None:
+    """Two classes and a window of 2 that opens at step 2: classes 0 0, then either, then 1 1, whatever the seed."""
+    images = ImagesByClass.of(np.repeat([0, 1], 6), 2)
+    weights = ClassWeights(0, Uniform(), 1.0, np.full(2, 0.5))
+    source = Stream(0, 6, GradualDrift(At((2,)), 2), SubsetSampler(0, np.array([0, 1]), (1, 1)), weights, images)
+    (chunk,) = source.chunks(np.arange(400), 6)
+    old = chunk.labels[:, :1]
+    assert (chunk.labels[:, :2] == old).all()
+    assert (chunk.labels[:, 4:] == 1 - old).all()
+    # weights of the new class: 1/3 and 2/3; 400 clients are within 6 standard errors of 0.0236 but for one seed in a million
+    fresh = (chunk.labels[:, 2:4] != old).mean(axis=0)
+    np.testing.assert_allclose(fresh, [1 / 3, 2 / 3], atol=6 * 0.0236)
