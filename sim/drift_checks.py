@@ -34,7 +34,7 @@ def check_drift_settings(clients: ClientsSettings, folder: Path) -> Found:
             yield from _check_matrix(clients, drift, folder)
         else:
             yield from _check_positions(clients, drift)
-            yield from _check_width(drift)
+            yield from _check_width(clients, drift)
     if isinstance(drift, RecurringDriftSettings) and drift.matrix is None and drift.pool is None:
         yield "drift.pool", "is missing; give the number of subsets to return to, for example pool: 3, or a matrix"
 
@@ -84,10 +84,15 @@ def _check_positions(clients: ClientsSettings, drift: PositionSettings) -> Found
         )
 
 
-def _check_width(drift: PositionSettings) -> Found:
+def _check_width(clients: ClientsSettings, drift: PositionSettings) -> Found:
     width = getattr(drift, "width", 0)
     if drift.every is not None and width > drift.every:
         yield "drift.width", f"got {width}, and the next drift opens after {drift.every} images; lower it"
+    if drift.at and width > (left := clients.images - max(drift.at)) > 0:
+        yield (
+            "drift.width",
+            f"got {width}, and the stream ends {left} images after the drift at {max(drift.at)}; lower it",
+        )
     gaps = [later - earlier for earlier, later in zip(drift.at or [], (drift.at or [])[1:], strict=False)]
     if gaps and width > min(gaps) > 0:
         yield "drift.width", f"got {width}, and the next drift opens after {min(gaps)} images; lower it"

@@ -184,6 +184,10 @@ CASES: list[tuple[list[str], str]] = [
                 "{kind: gradual, at: [5, 9, 30], width: 5}",
                 "drift.width: got 5, and the next drift opens after 4 images; lower",
             ),
+            (
+                "{kind: gradual, at: [10], width: 51}",
+                "drift.width: got 51, and the stream ends 50 images after the drift at 10; lower it",
+            ),
             ("{kind: incremental, every: 20}", "drift.width: is missing"),
             (
                 "{kind: recurring, every: 20}",
