@@ -431,7 +431,7 @@ def _sampler(
         count=1,
         images=settings.length,
         subset=scenario.clients.subset,
-        drift=SuddenDriftSettings(kind="sudden", every=settings.drift_every, stagger=True)
+        drift=SuddenDriftSettings(kind="sudden", every=settings.drift_every, layout="staggered")
         if settings.recipe == "stream"
         else NoDriftSettings(),
     )

@@ -26,7 +26,7 @@ SCENARIO: dict[str, Any] = {
     "data": {"kind": "synthetic", "classes": 200, "features": 512, "images_per_class": 1000},
     "modules": {"stream": {"layers": 2, "heads": 4, "partitions": 16, "steps": 1}},
     "clients": {
-        "count": 1024, "images": 200, "cohort": 64, "drift": {"kind": "sudden", "every": 50, "stagger": True},
+        "count": 1024, "images": 200, "cohort": 64, "drift": {"kind": "sudden", "every": 50, "layout": "staggered"},
     },
     "adapters": ["backbone", {"kind": "iciia", "module": "stream", "bank": {"capacity": 16}}],
 }  # fmt: skip

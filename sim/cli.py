@@ -19,6 +19,9 @@ from sim.errors import ScenarioError, SimError
 from sim.feasibility import check_data
 from sim.overhead_table import overhead_row
 from sim.plan import plans
+from sim.preview import check_suffix, rendered_audit
+from sim.preview import preview as preview_streams
+from sim.preview_chart import draw
 from sim.report import rendered
 from sim.scenario import Scenario
 from sim.scenario_file import read, shipped
@@ -131,6 +134,34 @@ def validate(
             sound = False
     if not sound:
         raise typer.Exit(2)
+
+
+@app.command()
+def preview(
+    scenario: ScenarioArgument,
+    overrides: SetOption = None,
+    clients: Annotated[int, typer.Option(min=1, help="Clients in the timeline.")] = 8,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture: .svg, .png or .html; NAME-preview.svg here if left out.")
+    ] = None,
+) -> None:
+    """Draw what clients see and when they drift, and audit the streams. Trains nothing.
+
+    Examples: iciia preview quickstart · iciia preview my.yaml --clients 4 --out preview.png
+    """
+    document = read(scenario).override(overrides or ())
+    validated = validate_document(document)
+    path = out or Path(f"{validated.name}-preview.svg")
+    try:
+        check_suffix(path)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--out") from error
+    check_data(document, validated, Cache())
+    found = preview_streams(validated, Cache(), clients)
+    draw(found, path)
+    console = _console()
+    console.print(rendered_audit(found))
+    console.print(f"picture: {path}", highlight=False, soft_wrap=True)
 
 
 @app.command()

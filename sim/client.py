@@ -148,7 +148,7 @@ class CohortSimulator:
             scored = []
             for name, adapter in self.adapters.items():
                 if adapter.sees == "prior":
-                    shown = Chunk(features, logits, _priors(plan, chunk.segments))
+                    shown = Chunk(features, logits, torch.from_numpy(plan.at(chunk.step, chunk.segments)))
                 else:
                     shown = seen
                 try:
@@ -163,8 +163,7 @@ class CohortSimulator:
                 (chunk.segments[kept], chunk.images[kept], chunk.labels[kept], predictions, confidences, losses)
             )
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
-        plan = Plan(plan.starts[kept], plan.priors[kept], plan.severity[kept], plan.superclass[kept])
-        return CohortResult(cohort, clients[kept], plan, *joined)
+        return CohortResult(cohort, clients[kept], plan.rows(kept), *joined)
 
 
 class PredictionFailed(Exception):
@@ -191,12 +190,6 @@ def _first_failure(adapter: Adapter, state: Any, shown: Chunk, labels: torch.Ten
         except Exception:
             return stop - 1
     return labels.shape[1] - 1
-
-
-def _priors(plan: Plan, segments: NDArray[np.int64]) -> torch.Tensor:
-    """The class prior at each step, float32 [K, T, C]."""
-    rows = np.arange(len(segments))[:, None]
-    return torch.from_numpy(plan.priors[rows, segments].astype(np.float32))
 
 
 def _score(

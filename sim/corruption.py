@@ -51,9 +51,10 @@ class Corruption:
         strengths = self._strengths(clients)
         brighter = uniforms(self.seed, "corruption direction", clients) < 0.5
         noise_seeds = (uniforms(self.seed, "corruption noise", clients, steps) * 2**53).astype(np.int64)
-        found = [
-            self._one(image, *map(float, strengths[:, i]), bool(brighter[i]), int(noise_seeds[i])) for i, image in enumerate(images)
-        ]
+        found = []
+        for i, image in enumerate(images):
+            blur, noise, brightness, jpeg = (float(strength) for strength in strengths[:, i])
+            found.append(self._one(image, blur, noise, brightness, jpeg, bool(brighter[i]), int(noise_seeds[i])))
         return torch.stack(found)
 
     def _strengths(self, clients: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -251,7 +251,9 @@ def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:
         for capacity in expand(one)
     }
     adapters = CohortSimulator(job).adapters
-    final = final_tables(sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs)
+    final = final_tables(
+        sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs, layout.window, layout.horizon
+    )
     for name, table in final.items():
         write(layout.folder / f"{name}.parquet", table, layout.metadata)
 

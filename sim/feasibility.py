@@ -10,13 +10,14 @@ from sim.artifacts import image_size, outline, split
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, Problem, ScenarioError
-from sim.scenario import Scenario, SuddenDriftSettings
+from sim.scenario import NoDriftSettings, OwnDriftSettings, PriorDriftSettings, RecurringDriftSettings, Scenario
 from sim.scenario_file import Document, Key
 from sim.stream import ImagesByClass
-from sim.streams import build_stream
+from sim.streams import build_drift, build_stream, subset_sizes
+from sim.testing import check_drift
 from sim.validation import dotted
 
-CLIENTS_AT_A_TIME = 1024
+CLIENTS_AT_A_TIME = 64
 
 
 def check_data(document: Document, scenario: Scenario, cache: Cache) -> None:
@@ -54,31 +55,72 @@ def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
 
 def _subset_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
     key: Key = ("clients", "subset", "classes")
-    wanted, drift, classes = scenario.clients.subset.classes, scenario.clients.drift, data.classes
-    drifts = isinstance(drift, SuddenDriftSettings)
-    if wanted == "superclass":
+    drift, classes, sizes = scenario.clients.drift, data.classes, subset_sizes(scenario.clients.subset)
+    moves = not isinstance(drift, NoDriftSettings | PriorDriftSettings)
+    if sizes is None:
         groups = 0 if classes.superclass is None else len(np.unique(classes.superclass))
         if groups == 0:
             yield (
                 key,
                 f"{scenario.data.kind} data have no superclasses; give a number of classes, 1 to {len(classes)}",
             )
-        elif groups == 1 and drifts:
+            return
+        if groups == 1 and moves:
             yield key, "the data have a single superclass, and drift needs another to go to"
-    elif wanted > len(classes):
-        yield key, f"got {wanted}, and the data have {len(classes)} classes"
-    elif isinstance(drift, SuddenDriftSettings):
-        fresh = wanted - round(drift.overlap * wanted)
-        if fresh == 0:
+            return
+        room, thing = groups, "superclasses"
+    else:
+        if sizes[1] > len(classes):
+            yield key, f"got {sizes[1]}, and the data have {len(classes)} classes"
+            return
+        room, thing = len(classes) // sizes[1], f"subsets of {sizes[1]} classes"
+        overlap = getattr(drift, "overlap", None)
+        if overlap is not None:
+            yield from _overlap_problems(overlap, sizes, len(classes))
+    if isinstance(drift, RecurringDriftSettings):
+        pool = (drift.pool or 0) if drift.matrix is None else 1 + max(max(row) for row in _rows(drift))
+        if pool > room:
+            name = "pool" if drift.matrix is None else "matrix"
             yield (
-                ("clients", "drift", "overlap"),
-                f"got {drift.overlap}: of {wanted} classes it replaces none; lower it",
+                ("clients", "drift", name),
+                f"needs {pool} subsets without common classes, and the data have {room} {thing}",
             )
-        elif wanted + fresh > len(classes):
-            yield (
-                key,
-                f"got {wanted}: a drift brings {fresh} new ones, and the data have {len(classes)} classes in all",
-            )
+    if isinstance(drift, OwnDriftSettings):
+        yield from _own_problems(scenario, drift)
+
+
+def _overlap_problems(overlap: float, sizes: tuple[int, int], classes: int) -> Iterator[tuple[Key, str]]:
+    least, most = sizes
+    if round(overlap * least) == least:
+        yield (
+            ("clients", "drift", "overlap"),
+            f"got {overlap}: of {least} classes it replaces none; lower it",
+        )
+        return
+    fresh = most - round(overlap * most)
+    if most + fresh > classes:
+        yield (
+            ("clients", "subset", "classes"),
+            f"got {most}: a drift brings {fresh} new ones, and the data have {classes} classes in all",
+        )
+
+
+def _rows(drift: RecurringDriftSettings) -> list[list[int]]:
+    return drift.matrix if isinstance(drift.matrix, list) else []
+
+
+def _own_problems(scenario: Scenario, drift: OwnDriftSettings) -> Iterator[tuple[Key, str]]:
+    """Whether a process of the user's own can be made, and keeps what a process must keep."""
+    key: Key = ("clients", "drift", "process")
+    try:
+        build_drift(drift, scenario.seed)
+    except ValueError as error:
+        yield key, str(error)
+        return
+    try:
+        check_drift(lambda seed: build_drift(drift, seed), scenario.clients.images)
+    except AssertionError as error:
+        yield key, f"{drift.process} {error}"
 
 
 def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
@@ -89,7 +131,7 @@ def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Ke
         name = data.classes.names[int(np.argmin(images.count))]
         yield ("data",), f"class {name!r} has no image for the clients; every class needs one"
         return
-    if clients.sampling == "with_replacement" or images.count.min() >= clients.images:
+    if clients.sampling != "without_replacement" or images.count.min() >= clients.images:
         return
     stream = build_stream(clients, scenario.seed, data.classes.superclass, images)
     for first in range(0, clients.count, CLIENTS_AT_A_TIME):
@@ -101,7 +143,7 @@ def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Ke
             yield (
                 ("clients", "sampling"),
                 f"some client meets {most[c]} images of class {data.classes.names[c]!r}, which has {images.count[c]}; lower "
-                "clients.images, give more images, or set with_replacement",
+                "clients.images, give more images, or set with_replacement or wrap_around",
             )
             return
 

@@ -12,7 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sim import tables
+from sim.audit import audit_sums
 from sim.client import CohortResult
+from sim.drift_metrics import client_drops
 
 CALIBRATION_BINS = 15
 
@@ -67,8 +69,9 @@ def cohort_tables(
         _adapter_sums(result, correct, adapters, drifts, window),
         _class_sums(result, correct, adapters),
         _calibration_sums(result, correct, adapters),
-        _aligned_sums(result, correct, adapters, drifts, window, horizon),
-        _audit_sums(result, drifts, largest_bank),
+        _aligned_sums("aligned", correct, adapters, drifts, window, horizon),
+        _metric_sums(result, correct, adapters, drifts, window, horizon),
+        audit_sums(result.plan, result.images, result.labels, window, largest_bank),
     ):
         for table, adapter, key, measure, value in part:
             sums[table, adapter, key, measure] = float(value)
@@ -166,6 +169,22 @@ class _Drifts:
         previous = np.where(np.append(False, same), np.append(0, step[:-1]), 0)
         following = np.where(np.append(same, False), np.append(step[1:], steps), steps)
         return _Drifts(row, segment, step, np.maximum(previous, step - window), np.minimum(following, step + horizon))
+
+    def where(self, kept: NDArray[np.bool_]) -> "_Drifts":
+        """Some of them."""
+        return _Drifts(*(part[kept] for part in vars(self).values()))
+
+    def placebos(self, num_clients: int, steps: int, window: int, horizon: int) -> "_Drifts":
+        """Points where nothing drifts: the latest of each stretch between drifts that has a window before and a horizon after."""
+        row = np.concatenate([np.arange(num_clients), self.row])
+        start = np.concatenate([np.zeros(num_clients, dtype=np.int64), self.step])
+        order = np.lexsort((start, row))
+        row, start = row[order], start[order]
+        same = row[1:] == row[:-1]
+        stop = np.where(np.append(same, False), np.append(start[1:], steps), steps)
+        step = stop - horizon
+        found = _Drifts(row, np.zeros_like(row), step, step - window, stop)
+        return found.where(step - window >= start)
 
 
 def _between(
@@ -279,7 +298,7 @@ def _calibration_sums(result: CohortResult, correct: NDArray[np.bool_], adapters
 
 
 def _aligned_sums(
-    result: CohortResult,
+    table: str,
     correct: NDArray[np.bool_],
     adapters: Sequence[str],
     drifts: _Drifts,
@@ -294,29 +313,33 @@ def _aligned_sums(
     for a, name in enumerate(adapters):
         right = (correct[a][drifts.row[:, None], steps] & inside).sum(axis=0)
         for number in np.flatnonzero(images):
-            yield "aligned", name, int(offsets[number]), "images", images[number]
-            yield "aligned", name, int(offsets[number]), "correct", right[number]
+            yield table, name, int(offsets[number]), "images", images[number]
+            yield table, name, int(offsets[number]), "correct", right[number]
 
 
-def _audit_sums(result: CohortResult, drifts: _Drifts, largest_bank: int) -> Part:
-    length = np.diff(
-        np.concatenate([result.plan.starts, np.full((len(result.clients), 1), result.labels.shape[1])], axis=1)
-    )
-    planned = np.einsum("ks,ksc->c", length, result.plan.priors)
-    drawn = np.bincount(result.labels.ravel(), minlength=len(planned))
-    for c in np.flatnonzero((planned > 0) | (drawn > 0)).tolist():
-        yield "audit", "", c, "planned", planned[c]
-        yield "audit", "", c, "drawn", drawn[c]
-    severity = result.plan.severity[drifts.row, drifts.segment]
-    yield "streams", "", 0, "clients", len(result.clients)
-    yield "streams", "", 0, "drifts", len(drifts.row)
-    yield "streams", "", 0, "severity", severity.sum()
-    yield "streams", "", 0, "images", result.images.size
-    yield "streams", "", 0, "repeats", _repeats(result.images, largest_bank)
-
-
-def _repeats(images: NDArray[np.int64], within: int) -> int:
-    """How many steps show an image that the same client saw at most `within` steps before."""
-    order = np.argsort(images, axis=1, kind="stable")
-    ordered = np.take_along_axis(images, order, axis=1)
-    return int(((ordered[:, 1:] == ordered[:, :-1]) & (np.diff(order, axis=1) <= within)).sum())
+def _metric_sums(
+    result: CohortResult,
+    correct: NDArray[np.bool_],
+    adapters: Sequence[str],
+    drifts: _Drifts,
+    window: int,
+    horizon: int,
+) -> Part:
+    """What `sim.drift_metrics` needs beside the aligned curves."""
+    placebos = drifts.placebos(len(result.clients), result.labels.shape[1], window, horizon)
+    yield from _aligned_sums("placebo", correct, adapters, placebos, window, horizon)
+    followed = drifts.after - drifts.step == horizon
+    whole = drifts.where(followed & (drifts.step - drifts.before == window))
+    for point, points, censored in (
+        ("drift", drifts, len(drifts.row) - followed.sum()),
+        ("placebo", placebos, 0),
+    ):
+        single = whole if point == "drift" else placebos
+        drops = np.zeros((len(adapters), 0))
+        if horizon >= window:
+            drops = client_drops(correct, single.row, single.step, window, horizon)
+        for a, name in enumerate(adapters):
+            yield "drift_metrics", name, 0, f"{point}_points", len(points.row)
+            yield "drift_metrics", name, 0, f"{point}_censored", censored
+            yield "drift_metrics", name, 0, f"{point}_client_points", drops.shape[1]
+            yield "drift_metrics", name, 0, f"{point}_client_drop", drops[a].sum()

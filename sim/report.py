@@ -96,6 +96,11 @@ class Report:
         return self.table("aligned")
 
     @cached_property
+    def drift_metrics(self) -> pd.DataFrame:
+        """Drop and recovery of each adapter, at drifts and at placebo points."""
+        return self.table("drift_metrics")
+
+    @cached_property
     def classes(self) -> pd.DataFrame:
         """A row for each adapter and true class."""
         return self.table("classes")

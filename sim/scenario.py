@@ -169,15 +169,35 @@ class ZipfPrior(Settings):
     """Exponent."""
 
 
+class DirichletPrior(Settings):
+    """Class shares drawn from a symmetric Dirichlet distribution over the subset's classes."""
+
+    kind: Literal["dirichlet"]
+    alpha: PositiveFloat = 1.0
+    """Concentration: the smaller, the fewer classes dominate."""
+
+
+class SizeRange(Settings):
+    """A number of classes drawn for every subset anew."""
+
+    min: PositiveInt
+    """Fewest classes."""
+    max: PositiveInt
+    """Most classes."""
+
+
 class SubsetSettings(Settings):
     """The classes a client meets at a time."""
 
-    classes: Literal["superclass"] | PositiveInt = "superclass"
-    """`superclass` (all classes of one), or a number of classes."""
-    prior: Literal["uniform"] | ZipfPrior = "uniform"
-    """How often each is met: uniform, or {kind: zipf, exponent: 1.0}."""
+    classes: Literal["superclass"] | PositiveInt | SizeRange = "superclass"
+    """`superclass` (all classes of one), a number of classes, or a range {min: 3, max: 8}."""
+    prior: Literal["uniform"] | Annotated[ZipfPrior | DirichletPrior, Field(discriminator="kind")] = "uniform"
+    """How often each is met: uniform, {kind: zipf, exponent: 1.0} or {kind: dirichlet, alpha: 1.0}."""
     reserve_ratio: Share = 1.0
     """Share of images that come from the subset; the rest come from everybody's classes."""
+
+
+Overlap = Annotated[float, Field(ge=0, lt=1)]
 
 
 class NoDriftSettings(Settings):
@@ -186,19 +206,104 @@ class NoDriftSettings(Settings):
     kind: Literal["none"] = "none"
 
 
-class SuddenDriftSettings(Settings):
+class PositionSettings(Settings):
+    """Where drifts fall: `every` or `at`."""
+
+    every: PositiveInt | None = None
+    """Images between two drifts; on average, if the dwell is random."""
+    at: Annotated[list[PositiveInt], Field(min_length=1)] | None = None
+    """Steps of the drifts, in place of `every`."""
+    dwell: Literal["fixed", "poisson", "geometric"] = "fixed"
+    """How long a subset lasts: `every` images, or random with that mean: 1 + Poisson, or geometric (a drift is equally likely
+    at every step)."""
+    layout: Literal["together", "staggered", "random"] = "together"
+    """Over clients. together: all drift at the same steps. staggered: each client's first drift falls on a step of its own, 1 to
+    `every`. random: each client draws dwell times of its own."""
+
+
+class SuddenDriftSettings(PositionSettings):
     """The subset is replaced from one image to the next."""
 
     kind: Literal["sudden"]
-    every: PositiveInt
-    """Images between two drifts."""
-    overlap: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    overlap: Overlap = 0.0
     """Share of the old subset's classes that stay."""
-    stagger: bool = False
-    """Whether each client's first drift falls on a step of its own, 1 to `every`, and not on step `every`."""
 
 
-DriftSettings = Annotated[NoDriftSettings | SuddenDriftSettings, Field(discriminator="kind")]
+class GradualDriftSettings(PositionSettings):
+    """Old and new subset mix inside a window."""
+
+    kind: Literal["gradual"]
+    width: PositiveInt
+    """Images in the window. Before it the old subset alone, after it the new one alone."""
+    overlap: Overlap = 0.0
+    """Share of the old subset's classes that stay."""
+
+
+class IncrementalDriftSettings(PositionSettings):
+    """Classes are swapped one at a time."""
+
+    kind: Literal["incremental"]
+    width: PositiveInt
+    """Images over which the swaps are spread."""
+    overlap: Overlap = 0.0
+    """Share of the old subset's classes that stay."""
+
+
+class RecurringDriftSettings(PositionSettings):
+    """A pool of subsets without common classes, visited again and again."""
+
+    kind: Literal["recurring"]
+    pool: Annotated[int, Field(ge=2)] | None = None
+    """Subsets in a client's pool."""
+    order: Literal["cycle", "random"] = "cycle"
+    """cycle: one after the other. random: any but the present one."""
+    width: Count = 0
+    """Images over which old and new subset mix, as in gradual drift."""
+    matrix: str | Annotated[list[list[Count]], Field(min_length=1)] | None = None
+    """In place of `pool`: a CSV file (or rows) of concept numbers by time and client. A row lasts `every` images, client c has
+    column c modulo the number of columns, and concepts are the same for all clients."""
+
+
+class PriorDriftSettings(Settings):
+    """The classes stay; how often each is met moves between two draws of the weights."""
+
+    kind: Literal["prior"]
+    shape: Literal["sine", "monotone"] = "sine"
+    """sine: to the other weights and back. monotone: to the other weights over the whole stream."""
+    every: PositiveInt | None = None
+    """Images in a period of the sine."""
+    layout: Literal["together", "staggered"] = "together"
+    """Whether every client's sine has a phase of its own."""
+
+
+class OwnDriftSettings(Settings):
+    """A drift process of your own."""
+
+    kind: Literal["own"]
+    process: Annotated[str, Field(pattern=r"^.+:[A-Za-z_][A-Za-z0-9_]*$")]
+    """`package.module:Class` or `file.py:Class`; see sim.drift.Drift and sim.testing."""
+    arguments: dict[str, Any] = {}
+    """What the class is called with, beside the seed."""
+
+
+DriftSettings = Annotated[
+    NoDriftSettings
+    | SuddenDriftSettings
+    | GradualDriftSettings
+    | IncrementalDriftSettings
+    | RecurringDriftSettings
+    | PriorDriftSettings
+    | OwnDriftSettings,
+    Field(discriminator="kind"),
+]
+
+
+class OrderSettings(Settings):
+    """In which order images come."""
+
+    run_length: Annotated[float, Field(ge=1)] = 1.0
+    """Images in a run on average. The images of a run are of one class as long as the prior stays; the prior itself is
+    kept at every step."""
 
 
 class ClientsSettings(Settings):
@@ -216,8 +321,11 @@ class ClientsSettings(Settings):
     """The classes a client meets at a time."""
     drift: DriftSettings = NoDriftSettings()
     """How they change."""
-    sampling: Literal["without_replacement", "with_replacement"] = "without_replacement"
-    """Whether a client may meet an image twice."""
+    order: OrderSettings = OrderSettings()
+    """In which order images come."""
+    sampling: Literal["without_replacement", "with_replacement", "wrap_around"] = "without_replacement"
+    """without_replacement: no client meets an image twice, and running out is refused before the run. wrap_around: a client that
+    has met all images of a class meets them again, in a new order. with_replacement: any image, any time."""
 
 
 class BackboneAdapterSettings(Settings):
@@ -326,4 +434,8 @@ class Scenario(Settings):
         backbone = self.backbone
         if backbone is not None and backbone.weights not in ("train", "pretrained"):
             backbone = backbone.model_copy(update={"weights": str(folder / backbone.weights)})
-        return self.model_copy(update={"data": data, "backbone": backbone})
+        clients, drift = self.clients, self.clients.drift
+        if isinstance(drift, OwnDriftSettings) and drift.process.rpartition(":")[0].endswith(".py"):
+            drift = drift.model_copy(update={"process": str(folder / drift.process)})
+            clients = clients.model_copy(update={"drift": drift})
+        return self.model_copy(update={"data": data, "backbone": backbone, "clients": clients})

@@ -65,7 +65,10 @@ class Stream:
         weights: Class weights inside a subset.
         images: The images to draw from.
         replacement: Whether a client may meet an image twice. Without it, a client that runs out of a class meets
-            its images again; `most_of_a_class` tells beforehand.
+            its images again, in a new order; `most_of_a_class` tells beforehand.
+        run_length: Images in a run on average, 1 or more. The images of a run share the number between 0 and 1 that
+            becomes a class by the prior of each step: as long as the prior stays, they are of one class, and every single
+            image has exactly the prior of its step, also where it moves. 1 draws every image by itself.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Stream:
         weights: ClassWeights,
         images: ImagesByClass,
         replacement: bool = False,
+        run_length: float = 1.0,
     ) -> None:
         self.seed = seed
         self.steps = steps
@@ -85,6 +89,7 @@ class Stream:
         self.weights = weights
         self.images = images
         self.replacement = replacement
+        self.run_length = run_length
 
     def plan(self, clients: NDArray[np.integer]) -> Plan:
         """The class priors of the given clients, [K], over their whole streams."""
@@ -102,37 +107,24 @@ class Stream:
             Chunks in stream order. What a client sees depends neither on `length` nor on the other clients.
         """
         plan = plan or self.plan(clients)
-        seen = _Seen(len(clients), 0 if self.replacement else self.steps, len(self.images.count))
+        labels_of = _Labels(self.seed, clients, plan, self.run_length)
+        seen = _Seen(
+            len(clients), 0 if self.replacement else self.steps, len(self.images.count), len(self.images.order)
+        )
         for start in range(0, self.steps, length):
             stop = min(start + length, self.steps)
             segments = plan.segment(start, stop)
-            labels = self._labels(clients, plan, segments, start)
+            labels = labels_of.draw(start, segments)
             drawn = [self._draw_image(clients, labels[:, i], start + i, seen) for i in range(stop - start)]
             yield StreamChunk(start, np.stack(drawn, axis=1), labels, segments)
 
     def most_of_a_class(self, clients: NDArray[np.integer]) -> NDArray[np.int64]:
         """How often the keenest of the given clients meets each class, int64 [C]."""
         plan = self.plan(clients)
-        seen = np.zeros((len(clients), len(self.images.count)), dtype=np.int64)
-        labels = self._labels(clients, plan, plan.segment(0, self.steps), 0)
-        np.add.at(seen, (np.arange(len(clients))[:, None], labels), 1)
-        return seen.max(axis=0)
-
-    def _labels(
-        self, clients: NDArray[np.integer], plan: Plan, segments: NDArray[np.int64], start: int
-    ) -> NDArray[np.int64]:
-        """Draws labels from the priors by inverting each segment's cumulative distribution, int64 [K, T]."""
-        num_clients, num_segments, num_classes = plan.priors.shape
-        cumulative = np.cumsum(plan.priors, axis=2)
-        cumulative /= cumulative[:, :, -1:]
-        # One sorted array for all (client, segment) rows: row r occupies (r, r + 1], so one search serves all. The draw
-        # keeps 32 bits: with more, r + u could round up into the next row.
-        rows = np.arange(num_clients * num_segments).reshape(num_clients, num_segments)
-        u = uniforms(self.seed, "label", clients[:, None], start + np.arange(segments.shape[1])[None])
-        u = np.floor(u * 2.0**32) / 2.0**32
-        row = np.take_along_axis(rows, segments, axis=1)
-        found = np.searchsorted((cumulative + rows[:, :, None]).ravel(), row + u, side="right")
-        return found - row * num_classes
+        labels = _Labels(self.seed, clients, plan, self.run_length).draw(0, plan.segment(0, self.steps))
+        cells = np.arange(len(clients))[:, None] * len(self.images.count) + labels
+        met = np.bincount(cells.ravel(), minlength=len(clients) * len(self.images.count))
+        return met.reshape(len(clients), -1).max(axis=0)
 
     def _draw_image(
         self, clients: NDArray[np.integer], label: NDArray[np.int64], step: int, seen: "_Seen"
@@ -145,6 +137,47 @@ class Stream:
         return self.images.order[seen.swap(first, count, label, u)]
 
 
+class _Labels:
+    """Draws labels by inverting the concepts' cumulative distributions."""
+
+    def __init__(self, seed: int, clients: NDArray[np.integer], plan: Plan, run_length: float) -> None:
+        self.seed = seed
+        self.clients = clients
+        self.plan = plan
+        self.run_length = run_length
+        self.run = np.zeros((len(clients), 1), dtype=np.int64)
+        cumulative = np.cumsum(plan.priors, axis=2)
+        cumulative /= cumulative[:, :, -1:]
+        # One sorted array for all (client, concept) rows: row r occupies (r, r + 1], so one search serves all.
+        self.num_concepts, self.num_classes = plan.priors.shape[1:]
+        rows = np.arange(len(clients) * self.num_concepts).reshape(len(clients), -1)
+        self.sorted = (cumulative + rows[:, :, None]).ravel()
+
+    def draw(self, start: int, segments: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Labels of the steps from `start` on, int64 [K, T], given their segments. Steps must be asked for in order."""
+        steps = self._runs(start + np.arange(segments.shape[1])[None])
+        rows = np.arange(len(segments))[:, None]
+        concept = self.plan.concept[rows, segments]
+        if self.plan.weight is not None:
+            u = uniforms(self.seed, "concept", self.clients[:, None], steps)
+            weight = self.plan.weight[:, start : start + segments.shape[1]]
+            concept = np.where(u < weight, concept, self.plan.previous[rows, segments])
+        row = rows * self.num_concepts + concept
+        # The draw keeps 32 bits: with more, r + u could round up into the next row.
+        u = np.floor(uniforms(self.seed, "label", self.clients[:, None], steps) * 2.0**32) / 2.0**32
+        return np.searchsorted(self.sorted, row + u, side="right") - row * self.num_classes
+
+    def _runs(self, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+        """First step of the run that each step belongs to."""
+        if self.run_length == 1.0:
+            return steps
+        fresh = uniforms(self.seed, "run", self.clients[:, None], steps) * self.run_length < 1.0
+        begun = np.concatenate([self.run, np.where(fresh, steps, 0)], axis=1)
+        runs = np.maximum.accumulate(begun, axis=1)[:, 1:]
+        self.run = runs[:, -1:]
+        return runs
+
+
 class _Seen:
     """Sampling without replacement: a Fisher-Yates shuffle of each class's images, for the places that were touched.
 
@@ -152,7 +185,8 @@ class _Seen:
     so the cost does not grow with the number of images, and every order is exactly equally likely.
     """
 
-    def __init__(self, num_clients: int, steps: int, num_classes: int) -> None:
+    def __init__(self, num_clients: int, steps: int, num_classes: int, num_images: int) -> None:
+        self.num_images = num_images
         self.rows = np.arange(num_clients)
         self.met = np.zeros((num_clients, num_classes), dtype=np.int64)
         self.moved_to = np.full((num_clients, steps), -1, dtype=np.int64)
@@ -166,16 +200,19 @@ class _Seen:
         label: NDArray[np.int64],
         u: NDArray[np.float64],
     ) -> NDArray[np.int64]:
-        """What the shuffle puts at the label's next place; places run over all classes, [K]."""
-        already = self.met[self.rows, label] % count
-        place = first + already
+        """What the shuffle puts at the label's next place; places run over all classes, [K].
+
+        A client that has met all images of a class starts a new shuffle of them, on places of its own.
+        """
+        again, already = np.divmod(self.met[self.rows, label], count)
+        place = again * self.num_images + first + already
         target = place + (u * (count - already)).astype(np.int64)
         drawn = self._at(target)
         self.moved[:, self.step] = self._at(place)
         self.moved_to[:, self.step] = target
         self.met[self.rows, label] += 1
         self.step += 1
-        return drawn
+        return drawn % self.num_images
 
     def _at(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
         """What lies at a place now: what was moved there last, or what lay there from the start."""

@@ -3,10 +3,38 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.drift import Drift, NoDrift, SuddenDrift
-from sim.scenario import ClientsSettings, DriftSettings, SuddenDriftSettings, ZipfPrior
+from sim.drift import (
+    At,
+    Drift,
+    Dwell,
+    Every,
+    GradualDrift,
+    IncrementalDrift,
+    MatrixDrift,
+    NoDrift,
+    Positions,
+    PriorDrift,
+    RecurringDrift,
+    SuddenDrift,
+    load_process,
+)
+from sim.scenario import (
+    ClientsSettings,
+    DirichletPrior,
+    DriftSettings,
+    GradualDriftSettings,
+    IncrementalDriftSettings,
+    NoDriftSettings,
+    OwnDriftSettings,
+    PositionSettings,
+    PriorDriftSettings,
+    SizeRange,
+    SubsetSettings,
+    SuddenDriftSettings,
+    ZipfPrior,
+)
 from sim.stream import ImagesByClass, Stream
-from sim.subset import ClassWeights, SubsetSampler
+from sim.subset import ClassWeights, Dirichlet, SubsetSampler, Uniform, Zipf
 
 
 def build_stream(
@@ -19,24 +47,69 @@ def build_stream(
         seed: The seed of the streams.
         superclass: Superclass of each class, int64 [C]; None if subsets are not made of them.
         images: The images to draw from.
+
+    Raises:
+        ValueError: The drift process is the user's own and cannot be made.
     """
-    subset = clients.subset
-    num_classes = len(images.count)
-    size = None if subset.classes == "superclass" else subset.classes
-    groups = np.zeros(num_classes, dtype=np.int64) if superclass is None else superclass
-    exponent = subset.prior.exponent if isinstance(subset.prior, ZipfPrior) else 0.0
+    groups = np.zeros(len(images.count), dtype=np.int64) if superclass is None else superclass
     return Stream(
         seed,
         clients.images,
-        _build_drift(clients.drift, seed),
-        SubsetSampler(seed, groups, size),
-        ClassWeights(seed, exponent, subset.reserve_ratio, images.count / images.count.sum()),
+        build_drift(clients.drift, seed),
+        SubsetSampler(seed, groups, subset_sizes(clients.subset)),
+        ClassWeights(seed, _law(clients.subset), clients.subset.reserve_ratio, images.count / images.count.sum()),
         images,
         replacement=clients.sampling == "with_replacement",
+        run_length=clients.order.run_length,
     )
 
 
-def _build_drift(settings: DriftSettings, seed: int) -> Drift:
+def subset_sizes(subset: SubsetSettings) -> tuple[int, int] | None:
+    """Fewest and most classes of a subset; None if it is a superclass."""
+    if subset.classes == "superclass":
+        return None
+    if isinstance(subset.classes, SizeRange):
+        return subset.classes.min, subset.classes.max
+    return subset.classes, subset.classes
+
+
+def _law(subset: SubsetSettings) -> Uniform | Zipf | Dirichlet:
+    if isinstance(subset.prior, ZipfPrior):
+        return Zipf(subset.prior.exponent)
+    if isinstance(subset.prior, DirichletPrior):
+        return Dirichlet(subset.prior.alpha)
+    return Uniform()
+
+
+def build_drift(settings: DriftSettings, seed: int) -> Drift:
+    """The drift process that settings describe.
+
+    Raises:
+        ValueError: It is the user's own and cannot be made.
+    """
+    if isinstance(settings, NoDriftSettings):
+        return NoDrift()
+    if isinstance(settings, OwnDriftSettings):
+        return load_process(settings.process, seed, settings.arguments)
+    if isinstance(settings, PriorDriftSettings):
+        return PriorDrift(seed, settings.shape, settings.every or 1, settings.layout == "staggered")
     if isinstance(settings, SuddenDriftSettings):
-        return SuddenDrift(seed, settings.every, settings.overlap, settings.stagger)
-    return NoDrift()
+        return SuddenDrift(_positions(settings, seed), settings.overlap)
+    if isinstance(settings, GradualDriftSettings):
+        return GradualDrift(_positions(settings, seed, settings.width), settings.width, settings.overlap)
+    if isinstance(settings, IncrementalDriftSettings):
+        return IncrementalDrift(seed, _positions(settings, seed, settings.width), settings.width, settings.overlap)
+    if isinstance(settings.matrix, list):
+        return MatrixDrift(tuple(map(tuple, settings.matrix)), settings.every or 1, settings.width)
+    positions = _positions(settings, seed, settings.width)
+    return RecurringDrift(seed, positions, settings.pool or 2, settings.order, settings.width)
+
+
+def _positions(settings: PositionSettings, seed: int, width: int = 1) -> Positions:
+    if settings.at is not None:
+        return At(tuple(settings.at))
+    every = settings.every or 1
+    if settings.dwell != "fixed":
+        # a window is over before the next one opens
+        return Dwell(seed, every, settings.dwell, settings.layout == "together", shortest=max(width, 1))
+    return Every(seed, every, staggered=settings.layout == "staggered")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaincinv, gammaln
 
 from iciia.counter import uniforms
 
@@ -30,18 +31,19 @@ class SubsetSampler:
     Args:
         seed: The scenario's seed.
         superclass_of: Superclass of each class, int [C].
-        size: Classes in a subset (k); None takes all classes of one superclass.
+        sizes: Fewest and most classes in a subset, every number between them equally likely; None takes all classes
+            of one superclass.
 
     Raises:
-        ValueError: `size` exceeds the number of classes.
+        ValueError: `sizes` exceed the number of classes.
     """
 
-    def __init__(self, seed: int, superclass_of: NDArray[np.integer], size: int | None) -> None:
-        if size is not None and size > len(superclass_of):
-            raise ValueError(f"a subset of {size} classes was asked for, and only {len(superclass_of)} classes exist")
+    def __init__(self, seed: int, superclass_of: NDArray[np.integer], sizes: tuple[int, int] | None) -> None:
+        if sizes is not None and sizes[1] > len(superclass_of):
+            raise ValueError(f"a subset of {sizes[1]} classes was asked for, and only {len(superclass_of)} exist")
         self.seed = seed
         self.superclass_of = np.asarray(superclass_of, dtype=np.int64)
-        self.size = size
+        self.sizes = sizes
         self.superclasses = np.unique(self.superclass_of)
 
     def draw(
@@ -57,19 +59,44 @@ class SubsetSampler:
                 new superclass, which is never the previous one.
 
         Returns:
-            The new subset. With `size`, exactly that many classes, of which round(overlap * size) are kept.
+            The new subset. Of the old one's n classes round(overlap * n) are kept, as far as the new size allows.
         """
         keys = uniforms(self.seed, "subset", clients[:, None], concept, np.arange(len(self.superclass_of))[None])
         if previous is None:
             kept = np.zeros(keys.shape, dtype=bool)
         else:
-            kept = _lowest(np.where(previous.members, keys, np.inf), _kept(overlap, previous.members.sum(axis=1)))
-        if self.size is None:
+            stay = np.rint(overlap * previous.members.sum(axis=1)).astype(np.int64)
+            if self.sizes is not None:
+                stay = np.minimum(stay, self._size(clients, concept))
+            kept = ranks_among(previous.members, keys) < stay[:, None]
+        if self.sizes is None:
             superclass = self._superclass(clients, concept, previous)
             return Subset(kept | (self.superclass_of[None] == superclass[:, None]), superclass)
         barred = kept if previous is None else previous.members
-        fresh = _lowest(np.where(barred, np.inf, keys), self.size - kept.sum(axis=1))
+        wanted = self._size(clients, concept) - kept.sum(axis=1)
+        fresh = ranks_among(~barred, keys) < wanted[:, None]
         return Subset(kept | fresh, np.full(len(clients), -1))
+
+    def pool(self, clients: NDArray[np.integer], count: int) -> list[Subset]:
+        """So many subsets of each client, [K], without common classes."""
+        if self.sizes is None:
+            keys = uniforms(self.seed, "pool", clients[:, None], 0, np.arange(len(self.superclasses))[None])
+            order = self.superclasses[np.argsort(keys, axis=1)]
+            picked = [order[:, number] for number in range(count)]
+            return [Subset(self.superclass_of[None] == superclass[:, None], superclass) for superclass in picked]
+        keys = uniforms(self.seed, "pool", clients[:, None], 0, np.arange(len(self.superclass_of))[None])
+        place = np.argsort(np.argsort(keys, axis=1), axis=1)
+        found = []
+        for number in range(count):
+            within = place - number * self.sizes[1]
+            members = (within >= 0) & (within < self._size(clients, number)[:, None])
+            found.append(Subset(members, np.full(len(clients), -1)))
+        return found
+
+    def _size(self, clients: NDArray[np.integer], concept: int) -> NDArray[np.int64]:
+        """Classes in a subset that is not a superclass, [K]."""
+        fewest, most = self.sizes or (0, 0)
+        return fewest + (uniforms(self.seed, "size", clients, concept) * (most - fewest + 1)).astype(np.int64)
 
     def _superclass(self, clients: NDArray[np.integer], concept: int, previous: Subset | None) -> NDArray[np.int64]:
         u = uniforms(self.seed, "superclass", clients, concept)
@@ -81,22 +108,54 @@ class SubsetSampler:
         return self.superclasses[place]
 
 
-def _kept(overlap: float, size: NDArray[np.integer]) -> NDArray[np.int64]:
-    return np.rint(overlap * size).astype(np.int64)
+def ranks_among(members: NDArray[np.bool_], keys: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Each member's rank by its key, from 0, [K, C]; C or more for what is no member."""
+    ranks = np.argsort(np.argsort(np.where(members, keys, np.inf), axis=1, kind="stable"), axis=1)
+    return np.where(members, ranks, members.shape[1])
 
 
-def _lowest(keys: NDArray[np.float64], count: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """The `count` lowest finite keys of each row, as a mask."""
-    ranks = np.argsort(np.argsort(keys, axis=1), axis=1)
-    return (ranks < count[:, None]) & np.isfinite(keys)
+class Uniform:
+    """All classes of a subset are met equally often."""
+
+    def weigh(self, members: NDArray[np.bool_], keys: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights [K, C] of members, given uniform draws, [K, C]."""
+        return members.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Zipf:
+    """The class of rank r (from 1), in a random order, has weight r ** -exponent."""
+
+    exponent: float
+
+    def weigh(self, members: NDArray[np.bool_], keys: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights [K, C] of members, given uniform draws, [K, C]."""
+        return np.where(members, (ranks_among(members, keys) + 1.0) ** -self.exponent, 0.0)
+
+
+@dataclass(frozen=True)
+class Dirichlet:
+    """The shares are drawn from a symmetric Dirichlet distribution: the smaller alpha, the fewer classes dominate."""
+
+    alpha: float
+
+    def weigh(self, members: NDArray[np.bool_], keys: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Weights [K, C] of members, given uniform draws, [K, C]."""
+        u = np.maximum(keys[members], 2.0**-53)
+        drawn = gammaincinv(self.alpha, u)
+        # in logarithms: with a small alpha most of the draws are too small for a float
+        tiny = (np.log(u) + gammaln(self.alpha + 1.0)) / self.alpha
+        logs = np.full(members.shape, -np.inf)
+        logs[members] = np.where(drawn > 1e-200, np.log(np.maximum(drawn, 1e-200)), tiny)
+        return np.asarray(np.exp(logs - logs.max(axis=1, keepdims=True)))
 
 
 class ClassWeights:
-    """How often each class of a subset is met: uniform, or Zipf over a random order of the classes.
+    """How often each class is met in one concept.
 
     Args:
         seed: The scenario's seed.
-        exponent: The class of rank r (from 1) has weight r ** -exponent; 0 is uniform.
+        law: The weights inside a subset.
         reserve_ratio: Share of a client's images that come from its subset; the rest come from everybody's
             classes. 1 is fully non-IID, 0 is IID.
         everybody: Share of each class in all images, [C].
@@ -105,17 +164,24 @@ class ClassWeights:
         `reserve_ratio` as in Yan et al., arXiv 2211.06276, applied per image and in expectation.
     """
 
-    def __init__(self, seed: int, exponent: float, reserve_ratio: float, everybody: NDArray[np.floating]) -> None:
+    def __init__(
+        self, seed: int, law: Uniform | Zipf | Dirichlet, reserve_ratio: float, everybody: NDArray[np.floating]
+    ) -> None:
         self.seed = seed
-        self.exponent = exponent
+        self.law = law
         self.reserve_ratio = reserve_ratio
         self.everybody = everybody
 
+    def inside(self, clients: NDArray[np.integer], concept: int, members: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Shares inside the subset, float64 [K, C]; rows sum to 1."""
+        keys = uniforms(self.seed, "rank", clients[:, None], concept, np.arange(members.shape[1])[None])
+        weights = self.law.weigh(members, keys)
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+    def mixed(self, inside: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The class prior, [K, C], given the shares inside the subset."""
+        return np.asarray(self.reserve_ratio * inside + (1.0 - self.reserve_ratio) * self.everybody)
+
     def prior(self, clients: NDArray[np.integer], concept: int, members: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Class prior of one concept, float64 [K, C]; rows sum to 1."""
-        classes = np.arange(members.shape[1])[None]
-        keys = np.where(members, uniforms(self.seed, "rank", clients[:, None], concept, classes), np.inf)
-        ranks = np.argsort(np.argsort(keys, axis=1), axis=1)
-        weights = np.where(members, (ranks + 1.0) ** -self.exponent, 0.0)
-        weights /= weights.sum(axis=1, keepdims=True)
-        return self.reserve_ratio * weights + (1.0 - self.reserve_ratio) * self.everybody
+        return self.mixed(self.inside(clients, concept, members))

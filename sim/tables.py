@@ -102,6 +102,17 @@ TABLES: Mapping[str, Table] = {
         False,
         "adapter x images since a drift (negative before it), pooled over clients and drifts",
     ),
+    "drift_metrics": Table(
+        _schema(
+            adapter=pa.string(), point=pa.string(), points=pa.int64(), censored=pa.int64(), accuracy_before=pa.float64(),
+            accuracy_lowest=pa.float64(), drop=pa.float64(), recovery=pa.int64(), client_points=pa.int64(),
+            client_drop=pa.float64(),
+        ),
+        False,
+        "adapter x kind of point (drift, or placebo: the same statistics where nothing drifts); of the aligned curve the accuracy "
+        "before, the lowest window after, their difference and the images until it is back at 90 % (null if beyond the horizon); "
+        "censored points have the next drift or the stream's end inside the horizon; client_drop is the mean of single clients",
+    ),
     "classes": Table(
         _schema(
             adapter=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
@@ -121,7 +132,8 @@ TABLES: Mapping[str, Table] = {
     "audit": Table(
         _schema(measure=pa.string(), name=pa.string(), planned=pa.float64(), drawn=pa.float64()),
         False,
-        "what the streams really were: class shares planned and drawn, drifts, repeats inside the largest bank, the split",
+        "what the streams really were: class shares planned and drawn, drifts, their severity, repeats inside the largest bank, "
+        "runs of one class, distinct classes in a window, the split",
     ),
 }  # fmt: skip
 

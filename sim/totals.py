@@ -11,7 +11,9 @@ from scipy import stats
 
 from iciia.adapters import Adapter
 from sim import tables
+from sim.audit import audit_rows
 from sim.data import Classes
+from sim.drift_metrics import curve_metrics
 from sim.records import CALIBRATION_BINS, Sums, add_sums
 
 ADAPTER_MODULES = Mapping[str, str | None]
@@ -56,6 +58,8 @@ def final_tables(
     classes: Classes,
     split: Mapping[str, int],
     backbone_macs: int | None,
+    window: int,
+    horizon: int,
 ) -> dict[str, pa.Table]:
     """All tables that are sums over clients.
 
@@ -66,15 +70,18 @@ def final_tables(
         classes: The classes.
         split: Images of each part of the data.
         backbone_macs: Multiply-adds of the backbone; None if unknown.
+        window: Images in a window.
+        horizon: Images after a drift that aligned sums cover.
     """
     calibration = _calibration(sums, list(adapters))
     return {
         "summary": tables.make("summary", _summary(sums, adapters, modules, calibration)),
         "overhead": tables.make("overhead", _overhead(adapters, backbone_macs)),
         "aligned": tables.make("aligned", _aligned(sums, list(adapters))),
+        "drift_metrics": tables.make("drift_metrics", _drift_metrics(sums, list(adapters), window, horizon)),
         "classes": tables.make("classes", _classes(sums, list(adapters), classes)),
         "calibration": tables.make("calibration", calibration),
-        "audit": tables.make("audit", _audit(sums, classes, split)),
+        "audit": tables.make("audit", audit_rows(sums, classes, split)),
     }
 
 
@@ -206,17 +213,34 @@ def _calibration(sums: Sums, adapters: list[str]) -> Rows:
     return rows
 
 
-def _audit(sums: Sums, classes: Classes, split: Mapping[str, int]) -> Rows:
-    def row(measure: str, name: str, drawn: float | None, planned: float | None = None) -> dict[str, object]:
-        return {"measure": measure, "name": name, "planned": planned, "drawn": drawn}
-
-    stream = {measure: value for (table, _, _, measure), value in sums.items() if table == "streams"}
-    planned = np.array([sums.get(("audit", "", c, "planned"), 0.0) for c in range(len(classes))])
-    drawn = np.array([sums.get(("audit", "", c, "drawn"), 0.0) for c in range(len(classes))])
-    rows = [row("images_in_part", part, count) for part, count in split.items()]
-    rows.append(row("drifts_per_client", "", stream["drifts"] / stream["clients"]))
-    rows.append(row("mean_severity", "", _ratio(stream["severity"], stream["drifts"])))
-    rows.append(row("repeats_within_largest_bank", "", stream["repeats"] / stream["images"]))
-    shares = zip(classes.names, planned / planned.sum(), drawn / drawn.sum(), strict=True)
-    rows += [row("class_share", name, float(d), float(p)) for name, p, d in shares]
+def _drift_metrics(sums: Sums, adapters: list[str], window: int, horizon: int) -> Rows:
+    rows: Rows = []
+    for name in adapters:
+        value = {
+            measure: total for (table, of, _, measure), total in sums.items() if (table, of) == ("drift_metrics", name)
+        }
+        compared = bool(value["placebo_client_points"])  # a single client's drop says nothing without its placebo
+        for point, table in (("drift", "aligned"), ("placebo", "placebo")):
+            curve = np.array(
+                [
+                    [sums.get((table, name, offset, measure), 0.0) for offset in range(-window, horizon)]
+                    for measure in ("images", "correct")
+                ]
+            )
+            metrics = curve_metrics(curve[0], curve[1], window)
+            singles = value[f"{point}_client_points"]
+            rows.append(
+                {
+                    "adapter": name,
+                    "point": point,
+                    "points": int(value[f"{point}_points"]),
+                    "censored": int(value[f"{point}_censored"]),
+                    "accuracy_before": metrics.before,
+                    "accuracy_lowest": metrics.lowest,
+                    "drop": metrics.drop,
+                    "recovery": metrics.recovery,
+                    "client_points": int(singles),
+                    "client_drop": _ratio(value[f"{point}_client_drop"], singles) if compared else None,
+                }
+            )
     return rows

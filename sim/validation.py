@@ -16,8 +16,9 @@ from pydantic_core import ErrorDetails
 
 from iciia.cloud import BLOCK
 from sim.adapters import adapter_name, expand
+from sim.drift_checks import check_drift_settings, with_matrix
 from sim.errors import Problem, ScenarioError
-from sim.scenario import ClientsSettings, IciiaAdapterSettings, Scenario, SuddenDriftSettings
+from sim.scenario import ClientsSettings, IciiaAdapterSettings, Scenario
 from sim.scenario_file import Document, Key, cells
 
 IMAGE_KINDS = ("digits", "glyphs", "image_folder")
@@ -36,7 +37,7 @@ def validate(document: Document) -> Scenario:
 
 
 def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
-    """The scenario, if every field is sound, and all problems."""
+    """The scenario, if it is sound, and otherwise all problems."""
     problems = []
     scenario = None
     try:
@@ -52,7 +53,9 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
     if "sweep" not in unsound and document.values.get("sweep"):
         problems += _sweep_problems(document, quiet=bool(problems))
     problems.sort(key=lambda problem: (problem.line or 0, problem.where))
-    return (scenario.relative_to(document.folder) if scenario else None), problems
+    if scenario is None or problems:
+        return None, problems
+    return with_matrix(scenario, document.folder).relative_to(document.folder), []
 
 
 def _sweep_problems(document: Document, quiet: bool) -> list[Problem]:
@@ -106,12 +109,8 @@ def _check_clients(sections: _Sections) -> Found:
     clients: ClientsSettings | None = sections.get("clients")
     if clients is None:
         return
-    drift = clients.drift
-    if isinstance(drift, SuddenDriftSettings) and drift.every >= clients.images:
-        yield (
-            ("clients", "drift", "every"),
-            f"got {drift.every}, and a stream has only {clients.images} images; lower it, or set kind: none",
-        )
+    for name, message in check_drift_settings(clients, sections.document.folder):
+        yield ("clients", *name.split(".")), message
 
 
 def _check_backbone(sections: _Sections) -> Found:

@@ -25,7 +25,7 @@ SCENARIO = {
     "data": {"kind": "synthetic", "classes": 24, "superclasses": 4, "features": 64, "images_per_class": 200},
     "modules": {"stream": {"layers": 2, "heads": 2, "partitions": 4, "steps": 5, "length": 24, "batch": 4}},
     "clients": {
-        "count": 1200, "images": 60, "cohort": 4, "chunk": 20, "drift": {"kind": "sudden", "every": 25, "stagger": True},
+        "count": 1200, "images": 60, "cohort": 4, "chunk": 20, "drift": {"kind": "sudden", "every": 25, "layout": "staggered"},
     },
     "adapters": ["backbone", {"kind": "iciia", "module": "stream", "bank": {"capacity": [4, 16]}}],
 }  # fmt: skip

@@ -36,7 +36,7 @@ def tiny() -> Callable[..., Settings]:
             "modules": {"stream": {"layers": 2, "heads": 2, "partitions": 4, "steps": 60, "length": 24, "batch": 4}},
             "clients": {
                 "count": 11, "images": 60, "cohort": 4, "chunk": 16,
-                "drift": {"kind": "sudden", "every": 20, "stagger": True},
+                "drift": {"kind": "sudden", "every": 20, "layout": "staggered"},
             },
             "adapters": ["backbone", {"kind": "iciia", "module": "stream", "bank": {"capacity": [0, 3, 16]}}, "oracle"],
             "report": {"window": 10, "horizon": 20, "events": True},

@@ -19,7 +19,8 @@ def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
     """Every scenario as it is shipped, with few clients, few steps and the first cell of its sweep."""
     values = read(name).values
     epochs = 5 if values["data"]["kind"] == "digits" else 1  # so few digits make 25 steps an epoch
-    overrides = ["clients.count=3", "clients.cohort=2", f"backbone.epochs={epochs}", "backbone.batch=32"]
+    overrides = ["clients.count=3", "clients.cohort=2"]
+    overrides += [f"backbone.epochs={epochs}", "backbone.batch=32"] if "backbone" in values else []
     overrides += ["cloud.threads=1"]
     overrides += [f"modules.{module}.steps=3" for module in values.get("modules", {})]
     iciia = [i for i, adapter in enumerate(values["adapters"]) if isinstance(adapter, dict)]

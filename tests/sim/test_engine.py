@@ -18,7 +18,19 @@ from sim.tables import SCHEMA_VERSION, TABLES
 from sim.totals import t_interval
 
 Make = Callable[..., dict[str, Any]]
-NAMES = ["windows", "clients", "drifts", "summary", "overhead", "aligned", "classes", "calibration", "audit", "sums"]
+NAMES = [
+    "windows",
+    "clients",
+    "drifts",
+    "summary",
+    "overhead",
+    "aligned",
+    "drift_metrics",
+    "classes",
+    "calibration",
+    "audit",
+    "sums",
+]
 
 
 def tables(report: sim.Report) -> dict[str, pd.DataFrame]:

@@ -44,10 +44,11 @@ patience)
   line 6   modules.stream.layers          got 0; expected 1 or more
   line 8   clients.count                  got "many"; expected an integer
   line 10  clients.cohort                 got 1.5; expected an integer
-  line 11  clients.subset.classes         got "superclas"; did you mean "superclass"? (superclass) or an integer
+  line 11  clients.subset.classes         got "superclas"; did you mean "superclass"? (superclass) or an integer or keys and values
   line 11  clients.subset.prior.exponent  got -1; expected a number above 0
   line 11  clients.subset.reserve_ratio   got 2; expected 1 or less
-  line 12  clients.drift.kind             got "gradul"; expected none, sudden
+  line 12  clients.drift.kind             got "gradul"; did you mean "gradual"? (none, sudden, gradual, \
+incremental, recurring, prior, own)
   line 14  adapters[0].kind               got "backbon"; did you mean "backbone"? (backbone, iciia, oracle)
   line 15  adapters[1].bank.capacity[1]   got -1; expected 0 or more
   line 16  adapters[2].bank               got 3; expected keys and values
@@ -152,6 +153,98 @@ CASES: list[tuple[list[str], str]] = [
         ["data.superclasses=1"],
         "clients.subset.classes: the data have a single superclass, and drift needs another to go to",
     ),
+    *[
+        ([f"clients.drift={drift}"], f"clients.{message}")
+        for drift, message in [
+            ("{kind: sudden}", "drift.every: is missing; give either every: 100, or the steps, at: [100, 250]"),
+            (
+                "{kind: sudden, every: 9, at: [3]}",
+                "drift.every: stands beside `at`; give either every: 100, or the steps",
+            ),
+            ("{kind: sudden, at: [9, 9]}", "drift.at: got [9, 9]; expected ascending steps"),
+            ("{kind: sudden, at: [60]}", "drift.at: got 60, and a stream has only 60 images; the last is 59"),
+            ("{kind: sudden, at: [6], dwell: poisson}", "drift.dwell: got 'poisson', and `at` says where drifts fall"),
+            (
+                "{kind: sudden, at: [6], layout: staggered}",
+                "drift.layout: got 'staggered', and `at` is the same for all",
+            ),
+            (
+                "{kind: sudden, every: 9, dwell: poisson, layout: staggered}",
+                "drift.layout: got 'staggered', which takes a fixed",
+            ),
+            (
+                "{kind: sudden, every: 9, layout: random}",
+                "drift.layout: got 'random', which takes a random dwell; set dwell",
+            ),
+            (
+                "{kind: gradual, every: 20, width: 21}",
+                "drift.width: got 21, and the next drift opens after 20 images; lower",
+            ),
+            (
+                "{kind: gradual, at: [5, 9, 30], width: 5}",
+                "drift.width: got 5, and the next drift opens after 4 images; lower",
+            ),
+            (
+                "{kind: gradual, at: [10], width: 51}",
+                "drift.width: got 51, and the stream ends 50 images after the drift at 10; lower it",
+            ),
+            ("{kind: incremental, every: 20}", "drift.width: is missing"),
+            (
+                "{kind: recurring, every: 20}",
+                "drift.pool: is missing; give the number of subsets to return to, for example",
+            ),
+            (
+                "{kind: recurring, every: 20, pool: 5}",
+                "drift.pool: needs 5 subsets without common classes, and the data have 4",
+            ),
+            ("{kind: prior, every: 20}", "subset.prior: is uniform, and prior drift moves weights that differ; set"),
+            ("{kind: prior}", "drift.every: is missing; give the images in a period, for example every: 100"),
+            (
+                "{kind: prior, shape: monotone, every: 9}",
+                "drift.every: a monotone drift takes the whole stream and has no",
+            ),
+            (
+                "{kind: recurring, every: 20, matrix: [[0], [1]]}",
+                "drift.matrix: has 2 rows of 20 images, and a stream has 60; expected 3 rows",
+            ),
+            (
+                "{kind: recurring, every: 20, matrix: [[0], [1], [1, 2]]}",
+                "drift.matrix: row 3 has 2 columns, and row 1 has 1",
+            ),
+            (
+                "{kind: recurring, every: 20, matrix: [[0], [4], [1]]}",
+                "drift.matrix: needs 5 subsets without common classes",
+            ),
+            ("{kind: recurring, every: 20, pool: 2, matrix: [[0], [1], [1]]}", "drift.pool: stands beside a matrix"),
+            (
+                "{kind: recurring, matrix: [[0]]}",
+                "drift.every: is missing; give the images that a row of the matrix lasts",
+            ),
+            ("{kind: recurring, every: 20, matrix: nowhere.csv}", "drift.matrix: "),
+            (
+                "{kind: own, process: 'nowhere:Thing'}",
+                "drift.process: got 'nowhere:Thing', which cannot be made: ModuleNotFoundError",
+            ),
+            (
+                "{kind: own, process: 'json:JSONDecoder', arguments: {a: 1}}",
+                "drift.process: got 'json:JSONDecoder', which cannot",
+            ),
+        ]
+    ],
+    (
+        ["clients.subset.classes={min: 5, max: 3}"],
+        "clients.subset.classes: got min 5 and max 3; expected min to be no more",
+    ),
+    (["clients.order={run_length: 0.5}"], "clients.order.run_length: got 0.5; expected 1 or more"),
+    (
+        [
+            "clients.subset={classes: 1}",
+            "clients.images=200",
+            "clients.drift.every=100",
+            "clients.sampling=wrap_around",
+        ],
+        "",
+    ),
     (
         ["modules.stream.partitions=6"],
         "modules.stream.partitions: got 6 partitions, which does not divide the feature dimension 32; 2, 4, 8 do",
@@ -247,3 +340,46 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         "clients: {count: 2, images: 10, subset: {classes: 2}}\nadapters: [backbone]\n"
     )
     assert problems(tmp_path / "s.yaml") == []
+
+
+def test_a_matrix_travels_with_the_scenario(tmp_path: Path, tiny: Make) -> None:
+    """Its rows are part of the scenario, so that they are part of the digest and workers need no file."""
+    (tmp_path / "m.csv").write_text("0,1\n1,0\n2,2\n")
+    settings = tiny()
+    settings["clients"]["drift"] = {"kind": "recurring", "every": 20, "matrix": str(tmp_path / "m.csv")}
+    scenario = validate(read(settings))
+    assert scenario.clients.drift.matrix == [[0, 1], [1, 0], [2, 2]]  # type: ignore[union-attr]
+    assert problems(settings) == []
+    (tmp_path / "m.csv").write_text("0,1\n1,x\n")
+    assert problems(settings) == [
+        f"clients.drift.matrix: {tmp_path}/m.csv, row 2: got 'x'; expected numbers of concepts, 0 or more"
+    ]
+
+
+OWN = """
+from dataclasses import dataclass
+from sim.drift import At, SuddenDrift
+
+@dataclass(frozen=True)
+class Once:
+    seed: int
+    step: int
+    scale: float = 1.0
+
+    def plan(self, clients, steps, subsets, weights):
+        plan = SuddenDrift(At((self.step,))).plan(clients, steps, subsets, weights)
+        plan.priors[:] *= self.scale
+        return plan
+"""
+
+
+def test_an_own_process_is_checked_before_it_runs(tmp_path: Path, tiny: Make) -> None:
+    (tmp_path / "once.py").write_text(OWN)
+    settings = tiny()
+    process = f"{tmp_path / 'once.py'}:Once"
+    settings["clients"]["drift"] = {"kind": "own", "process": process, "arguments": {"step": 20}}
+    assert problems(settings) == []
+    settings["clients"]["drift"]["arguments"]["scale"] = 0.5
+    assert problems(settings) == [f"clients.drift.process: {process} gives client 0 at step 0 a prior that sums to 0.5"]
+    settings["clients"]["drift"]["arguments"] = {}
+    assert "missing 1 required positional argument: 'step'" in problems(settings)[0]
