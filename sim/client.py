@@ -101,7 +101,7 @@ class CohortSimulator:
         clients = np.arange(cohort * settings.cohort, (cohort + 1) * settings.cohort)
         real = min(settings.cohort, settings.count - int(clients[0]))
         plan = self.stream.plan(clients)
-        states = {name: adapter.start(len(clients)) for name, adapter in self.adapters.items()}
+        states = {name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items()}
         pieces = []
         for chunk in self.stream.chunks(clients, settings.chunk, plan):
             features, logits = self.store.gather(chunk.images)

@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,8 +34,8 @@ every_adapter = pytest.mark.parametrize("adapter", adapters(), ids=lambda a: f"{
 
 @every_adapter
 def test_chunk_equals_steps(adapter: Adapter) -> None:
-    whole, _ = adapter.predict(adapter.start(K), chunk())
-    state, steps = adapter.start(K), []
+    whole, _ = adapter.predict(adapter.start(np.arange(K), 0), chunk())
+    state, steps = adapter.start(np.arange(K), 0), []
     for t in range(T):
         scores, state = adapter.predict(state, part(chunk(), slice(None), slice(t, t + 1)))
         steps.append(scores)
@@ -44,17 +45,18 @@ def test_chunk_equals_steps(adapter: Adapter) -> None:
 
 @every_adapter
 def test_clients_do_not_meet(adapter: Adapter) -> None:
-    whole, _ = adapter.predict(adapter.start(K), chunk())
-    alone, _ = adapter.predict(adapter.start(1), part(chunk(), slice(2, 3), slice(None)))
+    whole, _ = adapter.predict(adapter.start(np.arange(K), 0), chunk())
+    alone, _ = adapter.predict(adapter.start(np.array([2]), 0), part(chunk(), slice(2, 3), slice(None)))
     torch.testing.assert_close(whole[2:3], alone, rtol=1e-5, atol=1e-5)
 
 
 @every_adapter
 def test_states_travel(adapter: Adapter) -> None:
-    _, state = adapter.predict(adapter.start(K), part(chunk(), slice(None), slice(0, 5)))
+    _, state = adapter.predict(adapter.start(np.arange(K), 0), part(chunk(), slice(None), slice(0, 5)))
     rest = part(chunk(), slice(None), slice(5, T))
+    travelled = pickle.loads(pickle.dumps(state))  # before it is used up
     here, _ = adapter.predict(state, rest)
-    there, _ = adapter.predict(pickle.loads(pickle.dumps(state)), rest)
+    there, _ = adapter.predict(travelled, rest)
     assert torch.equal(here, there)
 
 
