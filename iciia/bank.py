@@ -1,8 +1,8 @@
 """The bank: a client's unlabelled past, for all clients of a cohort at once.
 
 A bank never meets a label. Which images it holds when a target arrives depends on what arrived before, never on an
-adapter's output, so for a whole chunk of targets it is planned beforehand (`iciia.policies.plan`), as a mask over the bank's slots and
-the chunk's own images. Attention then takes a few large products instead of one small one for each image.
+adapter's output, so for a whole chunk of targets it is planned beforehand (`iciia.policies.plan`), as a mask over the bank's
+slots and the chunk's own images. Attention then takes a few large products instead of one small one for each image.
 
 Banks are written in place: at a capacity of 512 or 4,096, copying what stays would cost more than attending to it.
 """
@@ -27,8 +27,8 @@ class FeatureBank:
     """The banks of K clients that have all seen the same number of images.
 
     Args:
-        entries: What is kept of each image, [G, K, D, N] for G vectors an image, in the storage's dtype. What lies in free slots means
-            nothing.
+        entries: What is kept of each image, [G, K, D, N] for G vectors an image, in the storage's dtype. What lies in free slots
+            means nothing.
         keeper: Knows which image lies where, and plans where the next ones go.
         scales: Scale of each vector, float32 [G, K, N]; None if the storage needs none.
     """

@@ -182,8 +182,8 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             backbone_logits: The backbone's own logits, [K, T, C].
             bank: The clients' banks before the chunk. They are written in place; go on with those that are returned.
             evidence: What bank policies see of the chunk, if it is at hand: several modules can share it.
-            attention: Takes, for a few clients after the other, the weights [K, T, N + T] by which each target attends to the bank's
-                slots and the chunk's images, means over heads and layers. Stream context only.
+            attention: Takes, for a few clients after the other, the weights [K, T, N + T] by which each target attends to the
+                bank's slots and the chunk's images, means over heads and layers. Stream context only.
 
         Returns:
             Logits [K, T, C], float32, and the banks after the chunk.

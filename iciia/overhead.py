@@ -82,7 +82,8 @@ def macs_module(context: Context, features: int, layers: int, partitions: int, c
 def bank_bytes(vectors: int, features: int, capacity: int, storage: torch.dtype = torch.float32) -> int:
     """Bytes of one client's full bank under fifo: G vectors an image, with their scales in int8, and its step of arrival.
 
-    With a stream module of D=512, L=2 (G=4) and N=16: 16 * (4 * 512 * 4 + 4) = 131,136, and 16 * (4 * (512 + 4) + 4) = 33,088 in int8.
+    With a stream module of D=512, L=2 (G=4) and N=16: 16 * (4 * 512 * 4 + 4) = 131,136, and in int8
+    16 * (4 * (512 + 4) + 4) = 33,088.
     """
     return capacity * (vectors * vector_bytes(features, storage) + STEP_BYTES)
 

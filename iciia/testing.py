@@ -56,9 +56,9 @@ def check_policy(policy: Policy, capacities: tuple[int, ...] = (0, 1, 3, 8, STEP
         whole = _follow(_keeper(policy, capacity, CLIENTS), features, logits, STEPS)
         for length in (1, 7):
             split = _follow(_keeper(policy, capacity, CLIENTS), features, logits, length)
-            assert np.array_equal(
-                split, whole[length - 1 :: length] if STEPS % length == 0 else _ends(whole, length)
-            ), f"{said}: chunks of {length} put images into other slots than single steps"
+            assert np.array_equal(split, _ends(whole, length)), (
+                f"{said}: chunks of {length} put images into other slots than single steps"
+            )
         alone = _follow(_keeper(policy, capacity, CLIENTS[2:3]), features[2:3], logits[2:3], 1)
         assert np.array_equal(alone, whole[:, 2:3]), f"{said}: a client's bank depends on its cohort"
         _check_contents(whole, capacity, said)
@@ -72,7 +72,11 @@ def check_policy(policy: Policy, capacities: tuple[int, ...] = (0, 1, 3, 8, STEP
 def check_bank(
     module: ICIIA, capacity: int, storage: torch.dtype = torch.float32, policy: Policy | None = None
 ) -> None:
-    """Checks a module with a kind of bank: a chunk scores as its steps do, to 1e-5, and a bank takes the bytes that the formula says.
+    """Checks a module with a kind of bank: a chunk scores as its steps do, and a bank takes the bytes that the formula
+    says.
+
+    To 1e-5 in float32. Smaller storages round, and what lies on the edge between two stored numbers can fall to either side:
+    scores may then differ by what one rounding is worth, 1e-3 in float16 and 1e-2 in bfloat16 and int8.
 
     Args:
         module: Of 12 features and 6 classes.
@@ -84,6 +88,7 @@ def check_bank(
         AssertionError: It fails one.
     """
     module.eval()
+    tolerance = {torch.float32: 1e-5, torch.float16: 1e-3}.get(storage, 1e-2)
     features, logits = example()
     with torch.inference_mode():
         bank = module.empty_bank(CLIENTS, capacity, storage, policy, SEED)
@@ -94,7 +99,7 @@ def check_bank(
                 part = slice(start, start + length)
                 scores, other = module(features[:, part], logits[:, part], other)
                 parts.append(scores)
-            torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=tolerance, atol=tolerance)
     measured, formula = bank.state_bytes, cost_of(module, capacity, storage, policy).state_bytes
     assert measured == formula, f"a bank takes {measured} bytes a client, and the formula says {formula}"
 

@@ -17,6 +17,7 @@ from iciia.model import ICIIA
 from sim.adapters import build_adapters
 from sim.drift import Plan
 from sim.scenario import Scenario
+from sim.staleness import measure_staleness, subsets_of
 from sim.stream import ImagesByClass, Stream
 from sim.streams import build_stream
 
@@ -57,6 +58,7 @@ class CohortResult:
         predictions: Class predicted by each adapter, int32 [A, K, T].
         confidences: Softmax probability of that class, float32 [A, K, T].
         losses: Negative log-likelihood of the label, nats, float32 [A, K, T].
+        staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
     """
 
     cohort: int
@@ -68,6 +70,7 @@ class CohortResult:
     predictions: NDArray[np.int32]
     confidences: NDArray[np.float32]
     losses: NDArray[np.float32]
+    staleness: Mapping[str, NDArray[np.float32]]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -103,10 +106,15 @@ class CohortSimulator:
         plan = self.stream.plan(clients)
         states = {name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items()}
         pieces = []
+        everybody = self.stream.images.count / self.stream.images.count.sum()
+        subsets = subsets_of(plan, settings.subset.reserve_ratio, everybody)
+        met: list[NDArray[np.int64]] = []
+        stale: dict[str, list[NDArray[np.float32]]] = {}
         for chunk in self.stream.chunks(clients, settings.chunk, plan):
             features, logits = self.store.gather(chunk.images)
             seen = Chunk(features, logits)
             labels = torch.from_numpy(chunk.labels)
+            met.append(chunk.labels)
             scored = []
             for name, adapter in self.adapters.items():
                 if adapter.sees == "prior":
@@ -115,6 +123,9 @@ class CohortSimulator:
                     shown = seen
                 scores, states[name] = adapter.predict(states[name], shown)
                 scored.append(_score(scores, labels))
+                used = measure_staleness(adapter, chunk.step, chunk.segments, met, subsets)
+                if used is not None:
+                    stale.setdefault(name, []).append(used[:, :real])
             predictions, confidences, losses = (np.stack(part)[:, :real] for part in zip(*scored, strict=True))
             pieces.append(
                 (
@@ -128,7 +139,8 @@ class CohortSimulator:
             )
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
         kept = Plan(plan.starts[:real], plan.priors[:real], plan.severity[:real], plan.superclass[:real])
-        return CohortResult(cohort, clients[:real], kept, *joined)
+        staleness = {name: np.concatenate(parts, axis=2) for name, parts in stale.items()}
+        return CohortResult(cohort, clients[:real], kept, *joined, staleness=staleness)
 
 
 def _priors(plan: Plan, segments: NDArray[np.int64]) -> torch.Tensor:

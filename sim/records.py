@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sim import tables
+from sim.answers import answer_sums
 from sim.client import CohortResult
 
 CALIBRATION_BINS = 15
@@ -52,6 +53,7 @@ def cohort_tables(
         _calibration_sums(result, correct, adapters),
         _aligned_sums(result, correct, adapters, drifts, window, horizon),
         _audit_sums(result, drifts, largest_bank),
+        answer_sums(result, adapters, window),
     ):
         for table, adapter, key, measure, value in part:
             sums[table, adapter, key, measure] = float(value)

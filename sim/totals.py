@@ -11,6 +11,7 @@ from scipy import stats
 
 from iciia.adapters import Adapter
 from sim import tables
+from sim.answers import answers, staleness
 from sim.data import Classes
 from sim.records import CALIBRATION_BINS, Sums, add_sums
 
@@ -56,6 +57,7 @@ def final_tables(
     classes: Classes,
     split: Mapping[str, int],
     backbone_macs: int | None,
+    window: int,
 ) -> dict[str, pa.Table]:
     """All tables that are sums over clients.
 
@@ -66,14 +68,19 @@ def final_tables(
         classes: The classes.
         split: Images of each part of the data.
         backbone_macs: Multiply-adds of the backbone; None if unknown.
+        window: Images in a window.
     """
     calibration = _calibration(sums, list(adapters))
+    summary = _summary(sums, adapters, modules, calibration)
+    aligned = _aligned(sums, list(adapters))
     return {
-        "summary": tables.make("summary", _summary(sums, adapters, modules, calibration)),
+        "summary": tables.make("summary", summary),
         "overhead": tables.make("overhead", _overhead(adapters, backbone_macs)),
-        "aligned": tables.make("aligned", _aligned(sums, list(adapters))),
+        "aligned": tables.make("aligned", aligned),
         "classes": tables.make("classes", _classes(sums, list(adapters), classes)),
         "calibration": tables.make("calibration", calibration),
+        "answers": tables.make("answers", answers(sums, adapters, summary, aligned, window)),
+        "staleness": tables.make("staleness", staleness(sums, window)),
         "audit": tables.make("audit", _audit(sums, classes, split)),
     }
 

@@ -54,7 +54,8 @@ class IciiaAdapter(Adapter):
             return self.module(chunk.features, chunk.logits, state, chunk.evidence)
         clients, targets = chunk.features.shape[:2]
         now = torch.arange(targets) + state.seen
-        self.arrivals = torch.cat([state.keeper.steps().expand(clients, -1), now.expand(clients, -1)], dim=1)
+        held = state.keeper.steps()  # before the chunk
+        self.arrivals = torch.cat([held.expand(clients, -1), now.expand(clients, -1)], dim=1)
         attention: list[Tensor] = []
         logits, bank = self.module(chunk.features, chunk.logits, state, chunk.evidence, attention)
         self.attention = torch.cat(attention)

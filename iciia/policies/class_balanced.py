@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from iciia.policies.base import Arrival, Array, Policy, Slots
+from iciia.policies.base import Array, Arrival, Policy, Slots
 
 
 class ClassBalanced(Policy):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iciia.counter import uniforms
-from iciia.policies.base import Arrival, Array, Policy, Slots
+from iciia.policies.base import Array, Arrival, Policy, Slots
 
 SKETCH = 32
 """Numbers in a sketch."""

@@ -9,12 +9,12 @@ is 1 on average then, and near 0 if the new subset shares no class with the old 
 import numpy as np
 from numpy.typing import NDArray
 
-from iciia.policies.base import Arrival, Array, Policy, Slots
+from iciia.policies.base import Array, Arrival, Policy, Slots
 
 
 class DriftReset(Policy):
-    """fifo, and a reset: when the ratio's mean over the last `recent` images falls below the threshold, all images older than these
-    leave and the detector starts anew. It judges from 3 `recent` images on.
+    """fifo, and a reset: when the ratio's mean over the last `recent` images falls below the threshold, all images but half of these
+    leave (by then more than half are of the new subset) and the detector starts anew. It judges from 3 `recent` images on.
 
     Args:
         recent: Images that the mean is over.
@@ -57,7 +57,7 @@ class DriftReset(Policy):
         images += 1
         changed = (images >= 3 * self.recent) & (memory["ratios"].mean(axis=1) < self.threshold)
         total[changed], squares[changed], images[changed], memory["ratios"][changed] = 0, 0, 0, 1
-        return changed[:, None] & (slots.step >= 0) & (slots.step <= arrival.step - self.recent)
+        return changed[:, None] & (slots.step >= 0) & (slots.step <= arrival.step - self.recent // 2)
 
     def evict(self, slots: Slots, arrival: Arrival) -> NDArray[np.integer]:
         return slots.step.argmin(axis=1)

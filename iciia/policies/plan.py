@@ -121,14 +121,16 @@ class PolicyKeeper:
         alive = np.zeros((num_clients, capacity + targets), dtype=np.bool_)
         alive[:, :capacity] = self.slots.step >= 0
         occupant = np.tile(np.arange(capacity), (num_clients, 1))
-        visible = np.empty((num_clients, targets, capacity + targets), dtype=np.bool_)
+        met = np.empty((num_clients, targets, capacity + targets), dtype=np.bool_)
         for t in range(targets):
-            visible[:, t] = alive
-            visible[:, t, capacity + t] = True
+            met[:, t] = alive
+            met[:, t, capacity + t] = True
             self._step(Arrival(evidence, t, self.seen + t, self.clients, self.seed), alive, occupant)
         client, slot = np.nonzero(occupant >= capacity)
-        parts = (visible, client, slot, occupant[client, slot] - capacity)
-        return Plan(*(torch.from_numpy(part).to(self.device) for part in parts)), self._after(targets)
+        parts = (met, client, slot, occupant[client, slot] - capacity)
+        return Plan(*(torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in parts)), self._after(
+            targets
+        )
 
     def _after(self, targets: int) -> "PolicyKeeper":
         return PolicyKeeper(self.policy, self.slots, self.clients, self.seed, self.seen + targets, self.device)
