@@ -190,6 +190,8 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         """
         clients, targets = features.shape[:2]
         plan, after = bank.plan(evidence or Evidence(features, backbone_logits))
+        if self._keeps_backbone(bank) and attention is None:
+            return backbone_logits, after
         alone = plan.alone() if self.context != "none" else features.new_zeros(1, targets).bool()
         together = max(1, COLUMNS // targets)
         logits = []
@@ -246,6 +248,10 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
     @property
     def _encoder(self) -> Iterable[EncoderLayer]:
         return cast(Iterable[EncoderLayer], self.layers)
+
+    def _keeps_backbone(self, bank: FeatureBank) -> bool:
+        """Whether no image ever meets anything to calibrate by."""
+        return self.head == "residual" and self.context != "none" and bank.capacity == 0
 
     def _calibrate(
         self, x: Tensor, bank: FeatureBank, plan: Plan, some: slice, attention: list[Tensor] | None

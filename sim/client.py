@@ -52,25 +52,25 @@ class CohortResult:
         cohort: Its number.
         clients: Client numbers, int64 [K].
         plan: Their class priors.
+        staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
         segments: Segment of the plan at each step, int64 [K, T].
         images: Image seen at each step, int64 [K, T].
         labels: Its class, int64 [K, T].
         predictions: Class predicted by each adapter, int32 [A, K, T].
         confidences: Softmax probability of that class, float32 [A, K, T].
         losses: Negative log-likelihood of the label, nats, float32 [A, K, T].
-        staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
     """
 
     cohort: int
     clients: NDArray[np.int64]
     plan: Plan
+    staleness: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.int64]
     images: NDArray[np.int64]
     labels: NDArray[np.int64]
     predictions: NDArray[np.int32]
     confidences: NDArray[np.float32]
     losses: NDArray[np.float32]
-    staleness: Mapping[str, NDArray[np.float32]]
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -140,7 +140,7 @@ class CohortSimulator:
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
         kept = Plan(plan.starts[:real], plan.priors[:real], plan.severity[:real], plan.superclass[:real])
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in stale.items()}
-        return CohortResult(cohort, clients[:real], kept, *joined, staleness=staleness)
+        return CohortResult(cohort, clients[:real], kept, staleness, *joined)
 
 
 def _priors(plan: Plan, segments: NDArray[np.int64]) -> torch.Tensor:

@@ -32,7 +32,8 @@ def measure_staleness(
 
     Returns:
         float32 [3, K, T]: mean age, in images, of the bank's images by the weights they get (0 for an empty bank); share of the
-        bank's weight on images of the current subset (0 for an empty bank); the target's weight on itself. None without diagnostics.
+        bank's weight on images of the current subset (0 for an empty bank); the target's weight on itself.
+        None without diagnostics.
     """
     if not isinstance(adapter, IciiaAdapter) or adapter.attention is None or adapter.arrivals is None:
         return None

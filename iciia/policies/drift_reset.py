@@ -13,8 +13,8 @@ from iciia.policies.base import Array, Arrival, Policy, Slots
 
 
 class DriftReset(Policy):
-    """fifo, and a reset: when the ratio's mean over the last `recent` images falls below the threshold, all images but half of these
-    leave (by then more than half are of the new subset) and the detector starts anew. It judges from 3 `recent` images on.
+    """fifo, and a reset: when the ratio's mean over the last `recent` images falls below the threshold, all images but half of
+    these leave (by then more than half are of the new subset) and the detector starts anew. It judges from 3 `recent` images on.
 
     Args:
         recent: Images that the mean is over.
