@@ -1,5 +1,6 @@
 """Makes reports/gallery/bank_stress.md and its pictures of the bank stress test.
 
+pip install '.[pictures]'
 iciia run bank_stress --out reports/bank-stress
 python reports/gallery/bank_stress.py reports/bank-stress > reports/gallery/bank_stress.md
 """
@@ -8,16 +9,15 @@ import json
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib import pyplot as plt
 from scipy import stats
 
 import sim
 
-matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "iciia"  # the same file at every run
-from matplotlib import pyplot as plt
+plt.switch_backend("svg")
+plt.rcParams["svg.hashsalt"] = "iciia"  # the same file at every run
 
 CAPACITIES = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 POLICIES = ["fifo", "reservoir", "balanced", "reset"]
@@ -122,8 +122,8 @@ def age(report: sim.Report) -> None:
     late = 6 * window
     print("\n### What attention uses\n")
     print(
-        f"Share of the bank's attention on images of the present script, in the first {window} images after a drift and in those from "
-        f"{late} on; in brackets the mean age of what it uses, in images.\n"
+        f"Share of the bank's attention on images of the present script, in the first {window} images after a drift and in the "
+        f"{window} from {late} on; in brackets the mean age of what it uses, in images.\n"
     )
     print("| capacity | " + " | ".join(f"{p}, first | {p}, late" for p in POLICIES) + " |")
     print("|---|" + "---|" * (2 * len(POLICIES)))
