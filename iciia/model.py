@@ -148,10 +148,8 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
 
     @property
     def bank_vectors(self) -> int:
-        """G, the vectors that a bank keeps of an image: keys and values of each layer in the stream context; the image and its
-        first-layer query, key and value in the set context (with one layer only the last two are needed)."""
-        layers = len(self.layers)
-        return {"stream": 2 * layers, "set": 4 if layers > 1 else 2, "none": 0}[self.context]
+        """G, the vectors that a bank keeps of an image."""
+        return bank_vectors(self.context, len(self.layers))
 
     def empty_bank(
         self,
@@ -294,12 +292,15 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         if bank.capacity:
             images = torch.cat([torch.stack([bank.past(g, some, x.dtype) for g in range(4)]), images], dim=3)
         member, used = _members(plan.of(some).expand(clients, -1, -1), bank.capacity)
-        client = torch.arange(clients, device=x.device).repeat_interleave(targets)
+        # an image's four vectors in one row, so that gathering a set copies whole rows: [K * (N + T), 4, D]
+        rows = images.permute(1, 3, 0, 2).flatten(0, 1)
+        first_row = torch.arange(clients, device=x.device).repeat_interleave(targets) * images.shape[3]
+        member = member + first_row.unsqueeze(1)
         calibrated = []
         together = max(1, 8 * COLUMNS // member.shape[1])
         for start in range(0, clients * targets, together):
             part = slice(start, start + together)
-            h, q, k, v = images[:, client[part].unsqueeze(1), :, member[part]].permute(2, 0, 3, 1)  # [B, n, 4, D]
+            h, q, k, v = rows[member[part]].permute(2, 0, 3, 1)  # [B, n, 4, D] -> [4, B, D, n]
             h = h.transpose(0, 1).contiguous()
             h = first(h, q, [k], [v], used[part])
             for layer in middle:
@@ -332,6 +333,12 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         else:  # many: one product over all classes is faster than gathering rows for each
             corrected = self.classifier(y).float().view(backbone_logits.shape).gather(-1, listed)
         return torch.zeros_like(backbone_logits).scatter(-1, listed, corrected)
+
+
+def bank_vectors(context: Context, layers: int) -> int:
+    """G, the vectors that a bank keeps of an image: keys and values of each layer in the stream context; the image and its
+    first-layer query, key and value in the set context (with one layer only the last two are needed)."""
+    return {"stream": 2 * layers, "set": 4 if layers > 1 else 2, "none": 0}[context]
 
 
 def _columns_first(features: Tensor, dtype: torch.dtype) -> Tensor:

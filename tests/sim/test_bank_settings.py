@@ -9,6 +9,8 @@ from iciia.adapters import IciiaAdapter
 from iciia.policies import POLICIES, Decay
 from sim import ScenarioError
 from sim.adapters import build_adapters
+from sim.cache import Cache
+from sim.feasibility import check_data
 from sim.scenario import IciiaAdapterSettings
 from sim.scenario_file import Document, cells, read
 from sim.validation import validate
@@ -103,3 +105,12 @@ def test_a_bad_value_of_a_sweep_is_told(tiny: Make) -> None:
     document = read(tiny()).override(["clients.count=5,none"])
     with pytest.raises(ScenarioError, match=r'with clients\.count=none: got "none"; expected an integer'):
         validate(document)
+
+
+def test_banks_that_cannot_fit_are_refused(tiny: Make) -> None:
+    """A million clients at once, each with 4,096 images of four vectors of 32 numbers: 2.1 TB."""
+    document = with_bank(tiny, capacity=4096).override(["clients.cohort=1000000"])
+    with pytest.raises(
+        ScenarioError, match=r"clients.cohort +got 1000000: the banks of a cohort take 2,097.2 GB, and this"
+    ):
+        check_data(document, validate(document), Cache())
