@@ -1,14 +1,22 @@
 """The bank: a client's unlabelled past, for all clients of a cohort at once.
 
 A bank never meets a label. Which images it holds when a target arrives depends on what arrived before, never on an
-adapter's output, so for a whole chunk of targets it can be told beforehand, as a mask over the bank's slots and the
-chunk's own images. Attention then takes a few large products instead of one small one for each image.
+adapter's output, so for a whole chunk of targets it is planned beforehand (`iciia.policies.plan`), as a mask over the bank's
+slots and the chunk's own images. Attention then takes a few large products instead of one small one for each image.
+
+Banks are written in place: at a capacity of 512 or 4,096, copying what stays would cost more than attending to it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from iciia.policies import Evidence, Fifo, Policy
+from iciia.policies.plan import FifoKeeper, Keeper, Plan, PolicyKeeper
+from iciia.storage import decode, encode, has_scale
 
 STEP_BYTES = 4
 """Bytes of an image's step of arrival, an int32 beside each slot."""
@@ -16,34 +24,59 @@ STEP_BYTES = 4
 
 @dataclass(frozen=True)
 class FeatureBank:
-    """First-in first-out banks of K clients that have all seen the same number of images.
+    """The banks of K clients that have all seen the same number of images.
 
     Args:
-        entries: What is kept of each image, [G, K, D, N] for G vectors an image, in the storage's dtype; oldest slot first.
-            Slots that are not used yet come first and hold zeros.
-        seen: Images that each client has seen.
+        entries: What is kept of each image, [G, K, D, N] for G vectors an image, in the storage's dtype. What lies in free slots
+            means nothing.
+        keeper: Knows which image lies where, and plans where the next ones go.
+        scales: Scale of each vector, float32 [G, K, N]; None if the storage needs none.
     """
 
     entries: Tensor
-    seen: int = 0
+    keeper: Keeper
+    scales: Tensor | None = None
 
     @staticmethod
     def empty(
-        clients: int,
+        clients: int | NDArray[np.int64],
         capacity: int,
         vectors: int,
         features: int,
+        classes: int,
         storage: torch.dtype = torch.float32,
+        policy: Policy | None = None,
+        seed: int = 0,
         device: torch.device | None = None,
     ) -> "FeatureBank":
-        """Banks of `capacity` images, each kept as `vectors` vectors of `features` numbers.
+        """Banks that hold nothing.
+
+        Args:
+            clients: Client numbers, which random policies draw by, or how many clients.
+            capacity: N, the most images a bank may hold.
+            vectors: G, the vectors kept of an image.
+            features: D.
+            classes: C.
+            storage: How numbers are kept, one of `iciia.storage.STORAGES`.
+            policy: Which images a full bank keeps; None for the latest.
+            seed: The scenario's seed.
+            device: Where.
 
         Raises:
             ValueError: The capacity is negative.
         """
         if capacity < 0:
             raise ValueError(f"got a bank capacity of {capacity}; expected 0 or more")
-        return FeatureBank(torch.zeros(vectors, clients, features, capacity, dtype=storage, device=device))
+        numbers = np.arange(clients) if isinstance(clients, int) else clients
+        keeper: Keeper
+        if policy is None or type(policy) is Fifo:
+            keeper = FifoKeeper(capacity, device=device)
+        else:
+            slots = policy.start(len(numbers), capacity, features, classes)
+            keeper = PolicyKeeper(policy, slots, numbers, seed, device=device)
+        entries = torch.zeros(vectors, len(numbers), features, capacity, dtype=storage, device=device)
+        scales = torch.zeros(vectors, len(numbers), capacity, device=device) if has_scale(storage) else None
+        return FeatureBank(entries, keeper, scales)
 
     @property
     def capacity(self) -> int:
@@ -51,46 +84,65 @@ class FeatureBank:
         return self.entries.shape[3]
 
     @property
+    def seen(self) -> int:
+        """Images that each client has seen."""
+        return self.keeper.seen
+
+    @property
+    def storage(self) -> torch.dtype:
+        """How numbers are kept."""
+        return self.entries.dtype
+
+    @property
     def state_bytes(self) -> int:
-        """Bytes of one client's bank when it is full: its entries and each one's step of arrival."""
-        vectors, _, features, capacity = self.entries.shape
-        return capacity * (vectors * features * self.entries.element_size() + STEP_BYTES)
+        """Bytes of one client's bank, measured: its entries, their scales, and what its policy keeps; at least each image's step of
+        arrival."""
+        clients = self.entries.shape[1]
+        kept = self.entries.nbytes + (0 if self.scales is None else self.scales.nbytes)
+        if isinstance(self.keeper, PolicyKeeper):
+            return (kept + self.keeper.slots.nbytes) // clients
+        return kept // clients + self.capacity * STEP_BYTES
 
-    def held(self, targets: int) -> Tensor:
-        """Whether slot n of the bank that target t meets is in use, bool [T, N]; oldest slot first."""
-        arrival = self._steps(self.capacity + targets - 1) if self.capacity else self._steps(0)
-        return (arrival >= 0).unfold(0, self.capacity, 1) if self.capacity else arrival.bool().expand(targets, 0)
+    def past(self, vector: int, some: slice, dtype: torch.dtype) -> Tensor:
+        """One vector of each image in some clients' banks, [k, D, N]."""
+        scale = None if self.scales is None else self.scales[vector, some]
+        return decode(self.entries[vector, some], scale, dtype)
 
-    def visible(self, targets: int) -> Tensor:
-        """Which images each of the next targets may attend to.
-
-        Args:
-            targets: T, the number of images that arrive next.
-
-        Returns:
-            bool [T, N + T] over the bank's slots followed by the arriving images: target t sees itself and what its
-            bank holds when it arrives, that is the N images before it.
-        """
-        arrival = self._steps(self.capacity + targets)
-        target = torch.arange(targets, device=self.entries.device).unsqueeze(1) + self.seen
-        return (arrival >= 0) & (arrival <= target) & (arrival >= target - self.capacity)
-
-    def remember(self, arrived: Tensor, count: int) -> "FeatureBank":
-        """The banks after images have arrived.
+    def write(self, vector: int, some: slice, arrived: tuple[Tensor, Tensor | None], plan: Plan) -> None:
+        """Puts one vector of the arrived images that stay into their slots.
 
         Args:
-            arrived: What is kept of the last of them, [G, K, D, S], in order of arrival; at least as many as the bank can hold.
-            count: How many have arrived.
-
-        Returns:
-            New banks; these stay as they are.
+            vector: Which of the G vectors.
+            some: Rows of the clients.
+            arrived: Their encoded images, [k, D, T], and scales, [k, T].
+            plan: The chunk's plan.
         """
-        arrived = arrived.to(self.entries.dtype)
-        room = self.capacity - arrived.shape[3]
-        if room > 0:
-            arrived = torch.cat([self.entries[..., -room:], arrived], dim=3)
-        return FeatureBank(arrived[..., arrived.shape[3] - self.capacity :].contiguous(), self.seen + count)
+        numbers, scales = arrived
+        entries = self.entries[vector, some]
+        if plan.client is None:
+            if len(plan.slot):
+                entries.index_copy_(2, plan.slot, numbers.detach()[:, :, -len(plan.slot) :])
+                if self.scales is not None and scales is not None:
+                    self.scales[vector, some].index_copy_(1, plan.slot, scales.detach()[:, -len(plan.slot) :])
+            return
+        start, stop, _ = some.indices(self.entries.shape[1])
+        bounds = torch.tensor([start, stop], device=plan.client.device)
+        first, last = torch.searchsorted(plan.client, bounds).tolist()
+        client, slot, arrival = plan.client[first:last] - start, plan.slot[first:last], plan.arrival[first:last]
+        entries[client, :, slot] = numbers.detach()[client, :, arrival]
+        if self.scales is not None and scales is not None:
+            self.scales[vector, some][client, slot] = scales.detach()[client, arrival]
 
-    def _steps(self, count: int) -> Tensor:
-        """Step of arrival of the bank's slots and of the images that arrive next; negative where a slot is not in use."""
-        return torch.arange(count, device=self.entries.device) + self.seen - self.capacity
+    def plan(self, evidence: Evidence) -> tuple[Plan, "FeatureBank"]:
+        """Where the images that arrive next go, and the banks after them, which still have to be written."""
+        plan, keeper = self.keeper.plan(evidence)
+        return plan, replace(self, keeper=keeper)
+
+
+def through_storage(x: Tensor, storage: torch.dtype) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
+    """What is left of vectors [K, D, T] after they have been in a bank, so that a chunk equals its steps in any storage; and what
+    the bank keeps of them."""
+    if storage == x.dtype:
+        return x, (x, None)
+    encoded = encode(x, storage)
+    return decode(*encoded, x.dtype), encoded

@@ -52,7 +52,13 @@ class EncoderLayer(nn.Module):
         return self.qkv.columns(x.flatten(1), x.shape[1], first, last).chunk(last - first, dim=1)
 
     def forward(
-        self, x: Tensor, q: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], visible: Tensor
+        self,
+        x: Tensor,
+        q: Tensor,
+        keys: Sequence[Tensor],
+        values: Sequence[Tensor],
+        visible: Tensor,
+        watched: list[Tensor] | None = None,
     ) -> Tensor:
         """Calibrates each target by the images it may attend to.
 
@@ -63,6 +69,7 @@ class EncoderLayer(nn.Module):
                 products.
             values: Values, in the same parts.
             visible: Whether target t may attend to image s, bool, broadcasts to [K, T, S], S the sum of the parts' sizes.
+            watched: Takes the attention weights, means over heads, [K, T, S].
 
         Returns:
             [D, K, T].
@@ -72,6 +79,8 @@ class EncoderLayer(nn.Module):
         scores = torch.cat([k.transpose(1, 2) @ query for k in rest[: len(keys)]], dim=1)  # [K * H, S, T]
         scores = scores.mul_(query.shape[1] ** -0.5).unflatten(0, (-1, self.heads))
         weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-2).flatten(0, 1)
+        if watched is not None:
+            watched.append(weights.unflatten(0, (-1, self.heads)).mean(dim=1).transpose(1, 2))
         parts = zip(rest[len(keys) :], weights.split([v.shape[2] for v in values], dim=1), strict=True)
         attended = functools.reduce(torch.add, [torch.bmm(v, w) for v, w in parts])  # [K * H, D/H, T]
         columns = attended.view(x.shape[1], x.shape[0], -1).transpose(0, 1).reshape(x.shape[0], -1)

@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from iciia.bank import FeatureBank
+from iciia.bank import FeatureBank, through_storage
 from iciia.encoder import EncoderLayer
+from iciia.policies import Evidence, Policy
+from iciia.policies.plan import Plan
 from iciia.reference import translate
 from iciia.session import Session, export
 
@@ -128,9 +132,11 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             raise ValueError(f"not a checkpoint of the authors' code: {error}") from error
         return module.eval()
 
-    def session(self, capacity: int, storage: torch.dtype = torch.float32) -> Session:
+    def session(
+        self, capacity: int, storage: torch.dtype = torch.float32, policy: Policy | None = None, seed: int = 0
+    ) -> Session:
         """One client on a device: image by image, the bank of `capacity` images inside."""
-        return Session(self, capacity, storage)
+        return Session(self, capacity, storage, policy, seed)
 
     def export(self, folder: str | Path, capacity: int) -> Path:
         """Writes the one-image step, bank as input and output, with `torch.export`; see `iciia.session.OneImage`.
@@ -142,17 +148,29 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
 
     @property
     def bank_vectors(self) -> int:
-        """G, the vectors that a bank keeps of an image: keys and values of each layer in the stream context; the image and its
-        first-layer query, key and value in the set context (with one layer only the last two are needed)."""
-        layers = len(self.layers)
-        return {"stream": 2 * layers, "set": 4 if layers > 1 else 2, "none": 0}[self.context]
+        """G, the vectors that a bank keeps of an image."""
+        return bank_vectors(self.context, len(self.layers))
 
-    def empty_bank(self, clients: int, capacity: int, storage: torch.dtype = torch.float32) -> FeatureBank:
-        """Banks for K clients that have seen nothing."""
-        device = self.classifier.weight.device
-        return FeatureBank.empty(clients, capacity, self.bank_vectors, self.settings["features"], storage, device)
+    def empty_bank(
+        self,
+        clients: int | NDArray[np.int64],
+        capacity: int,
+        storage: torch.dtype = torch.float32,
+        policy: Policy | None = None,
+        seed: int = 0,
+    ) -> FeatureBank:
+        """Banks for K clients that have seen nothing; see `FeatureBank.empty`."""
+        sizes = self.bank_vectors, self.settings["features"], self.settings["classes"]
+        return FeatureBank.empty(clients, capacity, *sizes, storage, policy, seed, self.classifier.weight.device)
 
-    def forward(self, features: Tensor, backbone_logits: Tensor, bank: FeatureBank) -> tuple[Tensor, FeatureBank]:
+    def forward(
+        self,
+        features: Tensor,
+        backbone_logits: Tensor,
+        bank: FeatureBank,
+        evidence: Evidence | None = None,
+        attention: list[Tensor] | None = None,
+    ) -> tuple[Tensor, FeatureBank]:
         """Predicts a chunk of every client's stream.
 
         The result equals feeding the chunk one image at a time.
@@ -160,22 +178,28 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         Args:
             features: The backbone's features, [K, T, D].
             backbone_logits: The backbone's own logits, [K, T, C].
-            bank: The clients' banks before the chunk.
+            bank: The clients' banks before the chunk. They are written in place; go on with those that are returned.
+            evidence: What bank policies see of the chunk, if it is at hand: several modules can share it.
+            attention: Takes, for a few clients after the other, the weights [K, T, N + T] by which each target attends to the
+                bank's slots and the chunk's images, means over heads and layers. Stream context only.
 
         Returns:
             Logits [K, T, C], float32, and the banks after the chunk.
         """
         clients, targets = features.shape[:2]
+        plan, after = bank.plan(evidence or Evidence(features, backbone_logits))
+        if self._keeps_backbone(bank) and attention is None:
+            return backbone_logits, after
+        alone = plan.alone() if self.context != "none" else features.new_zeros(1, targets).bool()
         together = max(1, COLUMNS // targets)
-        logits, arrived = [], []
+        logits = []
         for first in range(0, clients, together):
-            some = slice(first, first + together)
-            x, new = self._calibrate(_columns_first(features[some], self.classifier.weight.dtype), bank, some)
-            logits.append(self._classify(x, backbone_logits[some], alone=self._alone(bank, targets)))
-            arrived.append(new)
-        if len(arrived) == 1:
-            return logits[0], bank.remember(arrived[0], targets)
-        return torch.cat(logits), bank.remember(torch.cat(arrived, dim=1), targets)
+            some = slice(first, min(first + together, clients))
+            x = _columns_first(features[some], self.classifier.weight.dtype)
+            x = self._calibrate(x, bank, plan, some, attention)
+            lonely = alone if len(alone) == 1 else alone[some]
+            logits.append(self._classify(x, backbone_logits[some], lonely))
+        return (logits[0] if len(logits) == 1 else torch.cat(logits)), after
 
     def forward_sequences(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
         """Predicts every image of whole sequences whose banks start empty and forget nothing: one pass trains T targets.
@@ -195,11 +219,12 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         x = _columns_first(features, self.classifier.weight.dtype)
         targets = x.shape[2]
         if self.context == "none":
-            x, _ = self._feed_forward(x)
-            return self._classify(x, backbone_logits, torch.zeros(targets, dtype=torch.bool, device=x.device))
+            nobody = torch.zeros(1, targets, dtype=torch.bool, device=x.device)
+            return self._classify(self._feed_forward(x), backbone_logits, nobody)
         causal = torch.ones(targets, targets, dtype=torch.bool, device=x.device).tril()
-        x, _ = self._stream(x, x.new_zeros(self.bank_vectors, x.shape[1], x.shape[0], 0), causal, x.dtype)
-        return self._classify(x, backbone_logits, torch.arange(targets, device=x.device) == 0)
+        for layer in self._encoder:
+            x = _all_to_all(layer, x, causal)
+        return self._classify(x, backbone_logits, torch.arange(targets, device=x.device).unsqueeze(0) == 0)
 
     def forward_sets(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
         """Predicts every image of whole sets, all to all: the paper's training and batch protocol. Not causal.
@@ -215,74 +240,86 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         everything = torch.ones(1, 1, features.shape[1], dtype=torch.bool, device=x.device)
         for layer in self._encoder:
             x = _all_to_all(layer, x, everything) if self.context != "none" else layer.feed_forward(x)
-        alone = torch.zeros(features.shape[1], dtype=torch.bool, device=x.device)
-        return self._classify(x, backbone_logits, alone)
+        nobody = torch.zeros(1, features.shape[1], dtype=torch.bool, device=x.device)
+        return self._classify(x, backbone_logits, nobody)
 
     @property
     def _encoder(self) -> Iterable[EncoderLayer]:
         return cast(Iterable[EncoderLayer], self.layers)
 
-    def _calibrate(self, x: Tensor, bank: FeatureBank, some: slice) -> tuple[Tensor, Tensor]:
-        """Takes targets [D, K, T] through the layers; returns them and what the bank keeps of the last of them."""
-        past = bank.entries[:, some].to(x.dtype)
-        storage = bank.entries.dtype
+    def _keeps_backbone(self, bank: FeatureBank) -> bool:
+        """Whether no image ever meets anything to calibrate by."""
+        return self.head == "residual" and self.context != "none" and bank.capacity == 0
+
+    def _calibrate(
+        self, x: Tensor, bank: FeatureBank, plan: Plan, some: slice, attention: list[Tensor] | None
+    ) -> Tensor:
+        """Takes some clients' targets [D, K, T] through the layers, and writes into their banks what stays of them."""
         if self.context == "none":
             return self._feed_forward(x)
         if self.context == "stream" or len(self.layers) == 1:
-            return self._stream(x, past, bank.visible(x.shape[2]), storage)
-        return self._set(x, past, bank.held(x.shape[2]), storage)
+            return self._stream(x, bank, plan, some, attention)
+        return self._set(x, bank, plan, some)
 
-    def _feed_forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _feed_forward(self, x: Tensor) -> Tensor:
         for layer in self._encoder:
             x = layer.feed_forward(x)
-        return x, x.new_zeros(0, x.shape[1], x.shape[0], x.shape[2])
+        return x
 
-    def _stream(self, x: Tensor, past: Tensor, visible: Tensor, storage: torch.dtype) -> tuple[Tensor, Tensor]:
-        arrived: list[Tensor] = []
+    def _stream(self, x: Tensor, bank: FeatureBank, plan: Plan, some: slice, attention: list[Tensor] | None) -> Tensor:
+        visible = plan.of(some)
+        watched: list[Tensor] | None = None if attention is None else []
         for number, layer in enumerate(self._encoder):
             q, k, v = layer.project(x)
-            k, v = _as_stored(k, storage), _as_stored(v, storage)
-            arrived += [k, v]
-            x = layer(x, q, [past[2 * number], k], [past[2 * number + 1], v], visible)
-        outlived = max(0, x.shape[2] - past.shape[3])  # these have left the bank again by the end of the chunk
-        return x, torch.stack([part[..., outlived:] for part in arrived])
+            (k, kept_k), (v, kept_v) = (through_storage(part, bank.storage) for part in (k, v))
+            if bank.capacity:
+                past_k, past_v = (bank.past(2 * number + i, some, x.dtype) for i in (0, 1))
+                x = layer(x, q, [past_k, k], [past_v, v], visible, watched)
+                bank.write(2 * number, some, kept_k, plan)
+                bank.write(2 * number + 1, some, kept_v, plan)
+            else:
+                x = layer(x, q, [k], [v], visible, watched)
+        if attention is not None and watched:
+            attention.append(torch.stack(watched).mean(dim=0))
+        return x
 
-    def _set(self, x: Tensor, past: Tensor, held: Tensor, storage: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _set(self, x: Tensor, bank: FeatureBank, plan: Plan, some: slice) -> Tensor:
         """One set of the bank and the target for each target; the target is its last member."""
         _, clients, targets = x.shape
         first, *middle, last = self._encoder
-        arrived = torch.stack([_as_stored(part, storage) for part in (x.transpose(0, 1), *first.project(x))])
-        members = held.shape[1] + 1
-        used = torch.nn.functional.pad(held, (0, 1), value=True).repeat(clients, 1).unsqueeze(1)  # [K * T, 1, n]
-        # [4, K, D, N + T] -> every window of n images -> [4, K * T, D, n]
-        windows = torch.cat([past, arrived], dim=3).unfold(3, members, 1).transpose(2, 3).flatten(1, 2)
+        arrived = [through_storage(part, bank.storage) for part in (x.transpose(0, 1), *first.project(x))]
+        images = torch.stack([part for part, _ in arrived])  # [4, K, D, T]
+        if bank.capacity:
+            images = torch.cat([torch.stack([bank.past(g, some, x.dtype) for g in range(4)]), images], dim=3)
+        member, used = _members(plan.of(some).expand(clients, -1, -1), bank.capacity)
+        # an image's four vectors in one row, so that gathering a set copies whole rows: [K * (N + T), 4, D]
+        rows = images.permute(1, 3, 0, 2).flatten(0, 1)
+        first_row = torch.arange(clients, device=x.device).repeat_interleave(targets) * images.shape[3]
+        member = member + first_row.unsqueeze(1)
         calibrated = []
-        together = max(1, 8 * COLUMNS // members)
+        together = max(1, 8 * COLUMNS // member.shape[1])
         for start in range(0, clients * targets, together):
-            some = slice(start, start + together)
-            member, q, k, v = windows[:, some]
-            h = member.transpose(0, 1).contiguous()
-            h = first(h, q, [k], [v], used[some])
+            part = slice(start, start + together)
+            h, q, k, v = rows[member[part]].permute(2, 0, 3, 1)  # [B, n, 4, D] -> [4, B, D, n]
+            h = h.transpose(0, 1).contiguous()
+            h = first(h, q, [k], [v], used[part])
             for layer in middle:
-                h = _all_to_all(layer, h, used[some])
+                h = _all_to_all(layer, h, used[part])
             target = h[:, :, -1:].contiguous()
             (query,) = last.project(target, 0, 1)
             key, value = last.project(h, 1, 3)
-            calibrated.append(last(target, query, [key], [value], used[some]))
-        return torch.cat(calibrated, dim=1).view(-1, clients, targets), arrived
-
-    def _alone(self, bank: FeatureBank, targets: int) -> Tensor:
-        """Which targets meet an empty bank, bool [T]."""
-        if self.context == "none":
-            return torch.zeros(targets, dtype=torch.bool, device=bank.entries.device)
-        return ~bank.held(targets).any(dim=1)
+            calibrated.append(last(target, query, [key], [value], used[part]))
+        if bank.capacity:
+            for vector, (_, kept) in enumerate(arrived):
+                bank.write(vector, some, kept, plan)
+        return torch.cat(calibrated, dim=1).view(-1, clients, targets)
 
     def _classify(self, x: Tensor, backbone_logits: Tensor, alone: Tensor) -> Tensor:
         """[D, K, T] -> logits [K, T, C]."""
         y = torch.relu(x).flatten(1).t()
         if self.head == "replaced":
             return self.classifier(y).float().view(backbone_logits.shape)
-        return backbone_logits + self._correction(y, backbone_logits).masked_fill(alone[:, None], 0.0)
+        return backbone_logits + self._correction(y, backbone_logits).masked_fill(alone.unsqueeze(-1), 0.0)
 
     def _correction(self, y: Tensor, backbone_logits: Tensor) -> Tensor:
         """What the residual head adds, [K, T, C], of y, [K * T, D]."""
@@ -298,6 +335,12 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         return torch.zeros_like(backbone_logits).scatter(-1, listed, corrected)
 
 
+def bank_vectors(context: Context, layers: int) -> int:
+    """G, the vectors that a bank keeps of an image: keys and values of each layer in the stream context; the image and its
+    first-layer query, key and value in the set context (with one layer only the last two are needed)."""
+    return {"stream": 2 * layers, "set": 4 if layers > 1 else 2, "none": 0}[context]
+
+
 def _columns_first(features: Tensor, dtype: torch.dtype) -> Tensor:
     """[K, T, D] -> [D, K, T], contiguous."""
     clients, targets, _ = features.shape
@@ -309,6 +352,20 @@ def _all_to_all(layer: EncoderLayer, x: Tensor, visible: Tensor) -> Tensor:
     return layer(x, q, [k], [v], visible)
 
 
-def _as_stored(x: Tensor, storage: torch.dtype) -> Tensor:
-    """What is left of numbers after they have been in the bank, so that a chunk equals its steps in any storage."""
-    return x.to(storage).to(x.dtype) if storage != x.dtype else x
+def _members(visible: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+    """The images of each target's set.
+
+    Args:
+        visible: bool [K, T, N + T].
+        capacity: N.
+
+    Returns:
+        Their numbers, int64 [K * T, N + 1], the target last, and whether each is one, bool [K * T, 1, N + 1].
+    """
+    clients, targets, _ = visible.shape
+    itself = torch.arange(targets, device=visible.device) + capacity
+    others = visible.scatter(2, itself.view(1, -1, 1).expand(clients, -1, -1), False)
+    found = others.to(torch.int8).topk(capacity, dim=2)
+    member = torch.cat([found.indices, itself.view(1, -1, 1).expand(clients, -1, 1)], dim=2)
+    used = torch.nn.functional.pad(found.values.bool(), (0, 1), value=True)
+    return member.flatten(0, 1), used.flatten(0, 1).unsqueeze(1)

@@ -8,8 +8,12 @@ Source: Yan et al., arXiv 2211.06276; the convention is read from the authors' c
 
 from dataclasses import dataclass
 
+import torch
+
 from iciia.bank import STEP_BYTES
 from iciia.model import ICIIA, Context
+from iciia.policies import Policy
+from iciia.storage import vector_bytes
 
 
 @dataclass(frozen=True)
@@ -75,22 +79,27 @@ def macs_module(context: Context, features: int, layers: int, partitions: int, c
     return count(features, layers, partitions, capacity)
 
 
-def bank_bytes(vectors: int, features: int, capacity: int, bytes_per_number: int = 4) -> int:
-    """Bytes of one client's full bank: G vectors an image and its step of arrival.
+def bank_bytes(vectors: int, features: int, capacity: int, storage: torch.dtype = torch.float32) -> int:
+    """Bytes of one client's full bank under fifo: G vectors an image, with their scales in int8, and its step of arrival.
 
-    With a stream module of D=512, L=2 (G=4) and N=16: 16 * (4 * 512 * 4 + 4) = 131,136.
+    With a stream module of D=512, L=2 (G=4) and N=16: 16 * (4 * 512 * 4 + 4) = 131,136, and in int8
+    16 * (4 * (512 + 4) + 4) = 33,088.
     """
-    return capacity * (vectors * features * bytes_per_number + STEP_BYTES)
+    return capacity * (vectors * vector_bytes(features, storage) + STEP_BYTES)
 
 
-def cost_of(module: ICIIA, capacity: int, bytes_per_number: int = 4) -> Cost:
-    """The cost of a module with banks of the given capacity."""
+def cost_of(module: ICIIA, capacity: int, storage: torch.dtype = torch.float32, policy: Policy | None = None) -> Cost:
+    """The cost of a module with banks of the given capacity, storage and policy (None for the latest images)."""
     s = module.settings
     inside = macs_module(s["context"], s["features"], s["layers"], s["partitions"], capacity)
     outside = macs_classifier(s["features"], s["classes"], s["head"], s["shortlist"])
+    state_bytes = bank_bytes(module.bank_vectors, s["features"], capacity, storage)
+    if policy is not None:
+        inside += policy.macs(capacity, s["features"], s["classes"])
+        state_bytes += policy.state_bytes(capacity, s["features"], s["classes"]) - capacity * STEP_BYTES
     return Cost(
         macs_per_image=inside + outside,
         macs_module=inside,
-        state_bytes=bank_bytes(module.bank_vectors, s["features"], capacity, bytes_per_number),
+        state_bytes=state_bytes,
         parameters=sum(p.numel() for p in module.parameters()),
     )

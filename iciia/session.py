@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from iciia.bank import FeatureBank
+from iciia.policies import Policy
+from iciia.policies.plan import FifoKeeper
 
 if TYPE_CHECKING:  # the model makes sessions of itself
     from iciia.model import ICIIA
@@ -21,14 +23,23 @@ class Session:
         module: The trained module.
         capacity: N, the most images the bank may hold.
         storage: How the bank keeps its numbers.
+        policy: Which images a full bank keeps; None for the latest.
+        seed: Seed of a random policy's draws; the session is client 0.
 
     Attributes:
         bank: The client's bank; replace it by an empty one to forget.
     """
 
-    def __init__(self, module: ICIIA, capacity: int, storage: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        module: ICIIA,
+        capacity: int,
+        storage: torch.dtype = torch.float32,
+        policy: Policy | None = None,
+        seed: int = 0,
+    ) -> None:
         self.module = module.eval()
-        self.bank = module.empty_bank(1, capacity, storage)
+        self.bank = module.empty_bank(1, capacity, storage, policy, seed)
 
     @torch.inference_mode()
     def __call__(self, feature: Tensor, backbone_logits: Tensor) -> Tensor:
@@ -64,13 +75,14 @@ class OneImage(nn.Module):
         Args:
             feature: [D].
             backbone_logits: [C].
-            entries: The bank, [G, 1, D, N]; zeros at the start.
+            entries: The bank, [G, 1, D, N], image t in slot t mod N; zeros at the start.
             seen: Images seen so far, int64 scalar; 0 at the start.
 
         Returns:
             Logits [C], the bank and the images seen after this one.
         """
-        bank = FeatureBank(entries, seen)  # type: ignore[arg-type]  # a tensor counts as well as an int
+        keeper = FifoKeeper(entries.shape[3], seen)  # type: ignore[arg-type]  # a tensor counts as well as an int
+        bank = FeatureBank(entries.clone(), keeper)  # banks are written in place, and an input should stay as it is
         logits, bank = self.module(feature[None, None], backbone_logits[None, None], bank)
         return logits[0, 0], bank.entries, seen + 1
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-import torch
-
 from iciia.adapters import Adapter, BackboneAdapter, IciiaAdapter, OracleAdapter
 from iciia.model import ICIIA
+from iciia.policies import make_policy
+from iciia.storage import STORAGES
 from sim.scenario import AnyAdapterSettings, IciiaAdapterSettings
 
 
@@ -35,5 +35,7 @@ def build_adapters(settings: list[AnyAdapterSettings], modules: Mapping[str, ICI
 
 def _build(settings: AnyAdapterSettings, capacity: int | None, modules: Mapping[str, ICIIA]) -> Adapter:
     if isinstance(settings, IciiaAdapterSettings) and capacity is not None:
-        return IciiaAdapter(modules[settings.module], capacity, getattr(torch, settings.bank.storage))
+        bank = settings.bank
+        policy = make_policy(bank.policy.kind, bank.policy.arguments)
+        return IciiaAdapter(modules[settings.module], capacity, STORAGES[bank.storage], policy, bank.diagnostics)
     return OracleAdapter() if settings.kind == "oracle" else BackboneAdapter()

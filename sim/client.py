@@ -7,19 +7,19 @@ chunk replaces the one before. Labels stay on this side of the adapters.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from iciia.adapters import Adapter, Chunk
+from iciia.adapters import Adapter, Chunk, IciiaAdapter
 from iciia.features import FeatureStore
 from iciia.model import ICIIA
 from sim.adapters import build_adapters
 from sim.drift import Plan
 from sim.errors import SimulationError
 from sim.scenario import Scenario
+from sim.staleness import measure_staleness, subsets_of
 from sim.stream import ImagesByClass, Stream
 from sim.streams import build_stream
 
@@ -54,6 +54,7 @@ class CohortResult:
         cohort: Its number.
         clients: Client numbers, int64 [K].
         plan: Their class priors.
+        staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
         segments: Segment of the plan at each step, int64 [K, T].
         images: Image seen at each step, int64 [K, T].
         labels: Its class, int64 [K, T].
@@ -65,6 +66,7 @@ class CohortResult:
     cohort: int
     clients: NDArray[np.int64]
     plan: Plan
+    staleness: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.int64]
     images: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -107,44 +109,71 @@ class CohortSimulator:
         clients = np.arange(cohort * settings.cohort, (cohort + 1) * settings.cohort)
         return self._simulate(cohort, clients, slice(0, settings.count - int(clients[0])))
 
-    def replay(self, client: int) -> CohortResult:
+    def replay(self, client: int, length: int | None = None) -> CohortResult:
         """Simulates one client again, alone, to the same bits: all rows of its cohort are this client.
+
+        Args:
+            client: Its number.
+            length: Steps in a chunk; the scenario's if None. Another length may change the last bits.
 
         Raises:
             PredictionFailed: As in the run.
         """
         cohort, row = divmod(client, self.scenario.clients.cohort)
-        return self._simulate(cohort, np.full(self.scenario.clients.cohort, client), slice(row, row + 1))
+        clients = np.full(self.scenario.clients.cohort, client)
+        return self._simulate(cohort, clients, slice(row, row + 1), length)
 
     def explain(self, cohort: int, error: Exception, folder: Path) -> Exception:
-        """What to tell the reader about an error that `simulate` raised: which client it was and how to replay it."""
+        """What to tell the reader about an error that `simulate` raised: which client and step it was, and how to replay it."""
         if not isinstance(error, PredictionFailed):
             return error
         settings = self.scenario.clients
         first = cohort * settings.cohort
+        go_on = f"what was committed stays; go on with --resume {folder}"
         for client in range(first, min(first + settings.cohort, settings.count)):
-            try:
-                self.replay(client)
-            except PredictionFailed as alone:
+            alone = self._failure_of(client)
+            if alone is not None:
                 return SimulationError(
                     f"client {client}, step {alone.step}, adapter {alone.adapter!r}, seed {self.scenario.seed}: {alone.cause!r}\n"
-                    f"replay this client alone: iciia replay {folder} --client {client}\n"
-                    f"what was committed stays; go on with --resume {folder}"
+                    f"replay this client alone: iciia replay {folder} --client {client}\n{go_on}"
                 )
         return SimulationError(
-            f"cohort {cohort}, step {error.step}, adapter {error.adapter!r}, seed {self.scenario.seed}: {error.cause!r}; "
-            f"no client of it fails alone; what was committed stays, go on with --resume {folder}"
+            f"cohort {cohort}, step {error.step} or later in its chunk, adapter {error.adapter!r}, seed {self.scenario.seed}: "
+            f"{error.cause!r}\nno client of it fails alone; {go_on}"
         )
 
-    def _simulate(self, cohort: int, clients: NDArray[np.int64], kept: slice) -> CohortResult:
+    def _failure_of(self, client: int) -> "PredictionFailed | None":
+        """How a client fails alone, with the exact step where it also fails one image at a time; None if it does not."""
+        found = None
+        for length in (None, 1):
+            try:
+                self.replay(client, length)
+            except PredictionFailed as failed:
+                found = failed
+            else:
+                return found
+        return found
+
+    def _simulate(
+        self, cohort: int, clients: NDArray[np.int64], kept: slice, length: int | None = None
+    ) -> CohortResult:
         settings = self.scenario.clients
         plan = self.stream.plan(clients)
-        states = {name: adapter.start(len(clients)) for name, adapter in self.adapters.items()}
+        states = {name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items()}
         pieces = []
-        for chunk in self.stream.chunks(clients, settings.chunk, plan):
+        met: list[NDArray[np.int64]] = []
+        diagnosed: dict[str, list[NDArray[np.float32]]] = {
+            name: []
+            for name, adapter in self.adapters.items()
+            if isinstance(adapter, IciiaAdapter) and adapter.diagnostics
+        }
+        everybody = self.stream.images.count / self.stream.images.count.sum()
+        subsets = subsets_of(plan, settings.subset.reserve_ratio, everybody) if diagnosed else np.zeros(0, dtype=bool)
+        for chunk in self.stream.chunks(clients, length or settings.chunk, plan):
             features, logits = self.store.gather(chunk.images)
             seen = Chunk(features, logits)
             labels = torch.from_numpy(chunk.labels)
+            met.append(chunk.labels)
             scored = []
             for name, adapter in self.adapters.items():
                 if adapter.sees == "prior":
@@ -152,18 +181,20 @@ class CohortSimulator:
                 else:
                     shown = seen
                 try:
-                    scores, state = adapter.predict(states[name], shown)
+                    scores, states[name] = adapter.predict(states[name], shown)
                     scored.append(_score(scores, labels))
                 except Exception as error:
-                    step = chunk.step + _first_failure(adapter, states[name], shown, labels)
-                    raise PredictionFailed(name, step, error) from error
-                states[name] = state
+                    raise PredictionFailed(name, chunk.step, error) from error
+                if name in diagnosed:
+                    used = measure_staleness(adapter, chunk.step, chunk.segments, met, subsets)
+                    diagnosed[name].append(used[:, kept])
             predictions, confidences, losses = (np.stack(part)[:, kept] for part in zip(*scored, strict=True))
             pieces.append(
                 (chunk.segments[kept], chunk.images[kept], chunk.labels[kept], predictions, confidences, losses)
             )
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
-        return CohortResult(cohort, clients[kept], plan.rows(kept), *joined)
+        staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
+        return CohortResult(cohort, clients[kept], plan.rows(kept), staleness, *joined)
 
 
 class PredictionFailed(Exception):
@@ -171,25 +202,13 @@ class PredictionFailed(Exception):
 
     Args:
         adapter: Its name.
-        step: The first stream step that it fails at.
+        step: First stream step of the chunk that it fails in.
         cause: What it raised.
     """
 
     def __init__(self, adapter: str, step: int, cause: Exception) -> None:
         super().__init__(adapter, step, cause)
         self.adapter, self.step, self.cause = adapter, step, cause
-
-
-def _first_failure(adapter: Adapter, state: Any, shown: Chunk, labels: torch.Tensor) -> int:
-    """Place in the chunk of the first image that an adapter fails at."""
-    for stop in range(1, labels.shape[1]):
-        prior = None if shown.prior is None else shown.prior[:, :stop]
-        try:
-            scores, _ = adapter.predict(state, Chunk(shown.features[:, :stop], shown.logits[:, :stop], prior))
-            _score(scores, labels[:, :stop])
-        except Exception:
-            return stop - 1
-    return labels.shape[1] - 1
 
 
 def _score(

@@ -339,17 +339,20 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
     for _, cell, validated in runs:
         check_data(cell, validated, context.cache)
     _claim(folder, scenario, context.resume)
-    summaries = []
+    frames: dict[str, list[pd.DataFrame]] = {"sweep": [], "answers": []}
     with ray_running(context.workers, SWEEP_OBJECT_STORE_BYTES, context.address):
         for number, (chosen, _, validated) in enumerate(runs, start=1):
             title = ", ".join(f"{key}={value}" for key, value in chosen.items())
             context.display.note(f"[{number}/{len(runs)}] {title}")
-            summary = _cell(validated, folder / "cells" / f"{number:04d}", context).summary
-            for place, (key, value) in enumerate(chosen.items()):
-                summary.insert(place, key, [value] * len(summary))
-            summaries.append(summary)
-    table = pa.Table.from_pandas(pd.concat(summaries, ignore_index=True), preserve_index=False)
-    write(folder / "sweep.parquet", table, tables.metadata(scenario))
+            report = _cell(validated, folder / "cells" / f"{number:04d}", context)
+            for name, frame in (("sweep", report.summary), ("answers", report.answers)):
+                for place, (key, value) in enumerate(chosen.items()):
+                    shown = json.dumps(value) if isinstance(value, dict | list) else value
+                    frame.insert(place, key, [shown] * len(frame))
+                frames[name].append(frame)
+    for name, parts in frames.items():
+        table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
+        write(folder / f"{name}.parquet", table, tables.metadata(scenario))
     _write_run(folder, scenario, complete=True, sweep=list(scenario.sweep))
     return load(folder)
 

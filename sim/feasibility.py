@@ -1,16 +1,27 @@
 """What can only be judged with the data at hand: whether the scenario asks of them what they have."""
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 
+from iciia.model import bank_vectors
 from iciia.partition import check_partitions
+from iciia.storage import STORAGES, vector_bytes
+from sim.adapters import expand
 from sim.artifacts import image_size, outline, split
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, Problem, ScenarioError
-from sim.scenario import NoDriftSettings, OwnDriftSettings, PriorDriftSettings, RecurringDriftSettings, Scenario
+from sim.scenario import (
+    IciiaAdapterSettings,
+    NoDriftSettings,
+    OwnDriftSettings,
+    PriorDriftSettings,
+    RecurringDriftSettings,
+    Scenario,
+)
 from sim.scenario_file import Document, Key
 from sim.stream import ImagesByClass
 from sim.streams import build_drift, build_stream, subset_sizes
@@ -161,6 +172,24 @@ def _empty_parts(scenario: Scenario, data: Images | Features) -> Iterator[tuple[
             return
 
 
+def _bank_problems(scenario: Scenario, features: int) -> Iterator[tuple[Key, str]]:
+    """Whether the banks of a cohort fit into this machine's memory."""
+    numbers = 0
+    for adapter in scenario.adapters:
+        if isinstance(adapter, IciiaAdapterSettings) and adapter.module in scenario.modules:
+            module = scenario.modules[adapter.module]
+            size = vector_bytes(features, STORAGES[adapter.bank.storage])
+            vectors = bank_vectors(module.context, module.layers)
+            numbers += sum(capacity or 0 for capacity in expand(adapter)) * vectors * size
+    wanted, there = numbers * scenario.clients.cohort, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if wanted > there:
+        yield (
+            ("clients", "cohort"),
+            f"got {scenario.clients.cohort}: the banks of a cohort take {wanted / 1e9:,.1f} GB, and this machine has "
+            f"{there / 1e9:,.1f}; lower it or the capacities, or set storage: int8",
+        )
+
+
 def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
     """Whether heads and partitions divide the feature dimension."""
     if isinstance(data, Images):
@@ -180,6 +209,7 @@ def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator
         features = backbone.feature_dim
     else:
         features = data.train.feature_dim
+    yield from _bank_problems(scenario, features)
     for name, module in scenario.modules.items():
         try:
             check_partitions(features, module.partitions)

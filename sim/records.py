@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sim import tables
+from sim.answers import answer_sums
 from sim.audit import audit_sums
 from sim.client import CohortResult
 from sim.drift_metrics import client_drops
@@ -72,6 +73,7 @@ def cohort_tables(
         _aligned_sums("aligned", correct, adapters, drifts, window, horizon),
         _metric_sums(result, correct, adapters, drifts, window, horizon),
         audit_sums(result.plan, result.images, result.labels, window, largest_bank),
+        answer_sums(result, adapters, window),
     ):
         for table, adapter, key, measure, value in part:
             sums[table, adapter, key, measure] = float(value)

@@ -116,6 +116,16 @@ class Report:
         return self.table("overhead")
 
     @cached_property
+    def answers(self) -> pd.DataFrame:
+        """A row for each adapter: frontiers, the smallest good capacity, recovery after drifts, the worst decile of clients."""
+        return self.table("answers")
+
+    @cached_property
+    def staleness(self) -> pd.DataFrame:
+        """What attention used, for adapters with diagnostics."""
+        return self.table("staleness")
+
+    @cached_property
     def audit(self) -> pd.DataFrame:
         """What the streams really were."""
         return self.table("audit")

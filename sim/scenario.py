@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+BankCapacity = Annotated[int, Field(ge=0, le=4096)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -340,15 +341,34 @@ class OracleAdapterSettings(Settings):
     kind: Literal["oracle"]
 
 
+def _named_only(value: Any) -> Any:
+    """`backbone` is short for `{kind: backbone}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+class PolicySettings(Settings):
+    """Which images a full bank keeps."""
+
+    kind: str
+    """fifo, reservoir, class_balanced, cstu, diverse, confident, decay, drift_reset, or the import path package.module:Class of a
+    subclass of iciia.policies.Policy."""
+    arguments: dict[str, Any] = {}
+    """Keyword arguments of the policy: `window` of decay, `recent` and `threshold` of drift_reset."""
+
+
 class BankSettings(Settings):
     """What is kept of a client's past."""
 
-    capacity: Count | Annotated[list[Count], Field(min_length=1)] = 16
+    capacity: BankCapacity | Annotated[list[BankCapacity], Field(min_length=1)] = 16
     """Most images a bank may hold; a list makes an adapter of each."""
-    policy: Literal["fifo"] = "fifo"
-    """fifo: the latest images."""
-    storage: Literal["float32", "float16", "bfloat16"] = "float32"
-    """How its numbers are kept."""
+    policy: Annotated[PolicySettings, BeforeValidator(_named_only, json_schema_input_type=str | PolicySettings)] = (
+        PolicySettings(kind="fifo")
+    )
+    """Which images it keeps: a policy's name, or {kind: name, arguments: {...}}."""
+    storage: Literal["float32", "float16", "bfloat16", "int8"] = "float32"
+    """How its numbers are kept; int8 with a scale for each vector."""
+    diagnostics: bool = False
+    """Whether the age and the class subset of what attention uses are measured (the staleness table); slower."""
 
 
 class IciiaAdapterSettings(Settings):
@@ -361,11 +381,6 @@ class IciiaAdapterSettings(Settings):
     """The bank."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")] | None = None
     """What reports call it, before the capacity; `iciia` if left out."""
-
-
-def _named_only(value: Any) -> Any:
-    """`backbone` is short for `{kind: backbone}`."""
-    return {"kind": value} if isinstance(value, str) else value
 
 
 AnyAdapterSettings = BackboneAdapterSettings | IciiaAdapterSettings | OracleAdapterSettings

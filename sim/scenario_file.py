@@ -46,6 +46,9 @@ class Document:
     def override(self, assignments: Sequence[str]) -> "Document":
         """Applies `a.b.c=value` assignments; values are read as YAML, and a part of a key that is a number indexes a list.
 
+        Several values with commas between them, as in `seed=1,2,3`, sweep over the key. Commas inside brackets, braces and quotes
+        do not count, so `capacity=[0, 16]` sets a list.
+
         Raises:
             ScenarioError: An assignment has no `=`, or goes through something that holds no keys.
         """
@@ -56,7 +59,11 @@ class Document:
             try:
                 if not equals or not name:
                     raise ValueError(f"got {assignment!r}; expected KEY=VALUE, for example clients.count=1000")
-                document = document.put(name.strip(), _plain(_yaml().load(text)))
+                values = [_plain(_yaml().load(part)) for part in _split(text)]
+                if len(values) == 1:
+                    document = document.put(name.strip(), values[0])
+                else:
+                    document = document.sweep_over(name.strip(), values)
             except MarkedYAMLError as error:
                 problems.append(Problem(f"--set {name}", f"{text!r} is not YAML: {error.problem}"))
             except (ValueError, YAMLError) as error:
@@ -86,6 +93,14 @@ class Document:
                 place = place[part]
         place[key[-1]] = value
         return replace(self, values=values, overridden=self.overridden | {key})
+
+    def sweep_over(self, name: str, values: list[Any]) -> "Document":
+        """The document with one more dotted key swept; one that is swept already gets these values."""
+        axes = self.values.get("sweep") or {}
+        if not isinstance(axes, dict):
+            raise ValueError(f"`sweep` is {axes!r} and holds no keys")
+        changed = {**copy.deepcopy(self.values), "sweep": {**axes, name: values}}
+        return replace(self, values=changed, overridden=self.overridden | {("sweep", name)})
 
 
 def read(source: str | Path | Mapping[str, Any]) -> Document:
@@ -164,6 +179,25 @@ def cells(document: Document) -> list[tuple[dict[str, Any], Document]]:
             cell = cell.put(name, value)
         found.append((chosen, cell))
     return found
+
+
+def _split(text: str) -> list[str]:
+    """Cuts text at the commas that are not inside brackets, braces or quotes."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        elif character in "[{":
+            depth += 1
+        elif character in "]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append("")
+            continue
+        parts[-1] += character
+    return parts
 
 
 def _yaml() -> YAML:

@@ -129,6 +129,26 @@ TABLES: Mapping[str, Table] = {
         False,
         "adapter x bin of confidence",
     ),
+    "answers": Table(
+        _schema(
+            adapter=pa.string(), bank=pa.string(), policy=pa.string(), storage=pa.string(), bank_capacity=pa.int64(),
+            sees=pa.string(), accuracy=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(), gain_ci_high=pa.float64(),
+            state_bytes=pa.int64(), macs_per_image=pa.int64(), on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(),
+            smallest_within_a_point=pa.bool_(), drop=pa.float64(), recovery_images=pa.int64(),
+            worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
+        ),
+        False,
+        "an adapter; frontiers are over all adapters that see images alone, smallest_within_a_point over the capacities of one "
+        "bank, drop and recovery on the curve pooled over clients and drifts (see sim.answers), the worst decile over clients",
+    ),
+    "staleness": Table(
+        _schema(
+            adapter=pa.string(), images_since_drift=pa.int64(), images=pa.int64(), age_images=pa.float64(),
+            bank_weight_on_current_subset=pa.float64(), weight_on_itself=pa.float64(),
+        ),
+        False,
+        "adapter with diagnostics x window since a client's last drift: what attention used; empty without diagnostics",
+    ),
     "audit": Table(
         _schema(measure=pa.string(), name=pa.string(), planned=pa.float64(), drawn=pa.float64()),
         False,

@@ -11,6 +11,7 @@ from scipy import stats
 
 from iciia.adapters import Adapter
 from sim import tables
+from sim.answers import answers, staleness
 from sim.audit import audit_rows
 from sim.data import Classes
 from sim.drift_metrics import curve_metrics
@@ -74,13 +75,17 @@ def final_tables(
         horizon: Images after a drift that aligned sums cover.
     """
     calibration = _calibration(sums, list(adapters))
+    summary = _summary(sums, adapters, modules, calibration)
+    drift_metrics = _drift_metrics(sums, list(adapters), window, horizon)
     return {
-        "summary": tables.make("summary", _summary(sums, adapters, modules, calibration)),
+        "summary": tables.make("summary", summary),
         "overhead": tables.make("overhead", _overhead(adapters, backbone_macs)),
         "aligned": tables.make("aligned", _aligned(sums, list(adapters))),
-        "drift_metrics": tables.make("drift_metrics", _drift_metrics(sums, list(adapters), window, horizon)),
+        "drift_metrics": tables.make("drift_metrics", drift_metrics),
         "classes": tables.make("classes", _classes(sums, list(adapters), classes)),
         "calibration": tables.make("calibration", calibration),
+        "answers": tables.make("answers", answers(sums, adapters, summary, drift_metrics)),
+        "staleness": tables.make("staleness", staleness(sums, window)),
         "audit": tables.make("audit", audit_rows(sums, classes, split)),
     }
 

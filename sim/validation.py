@@ -15,13 +15,17 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from iciia.cloud import BLOCK
+from iciia.policies import make_policy
 from sim.adapters import adapter_name, expand
 from sim.drift_checks import check_drift_settings, with_matrix
 from sim.errors import Problem, ScenarioError
-from sim.scenario import ClientsSettings, IciiaAdapterSettings, Scenario
+from sim.scenario import BankSettings, ClientsSettings, IciiaAdapterSettings, ModuleSettings, Scenario
 from sim.scenario_file import Document, Key, cells
 
 IMAGE_KINDS = ("digits", "glyphs", "image_folder")
+
+MOST_IN_A_SET = 256
+"""Largest bank of a set context with several layers, whose cost grows with the square of it."""
 
 
 def validate(document: Document) -> Scenario:
@@ -157,12 +161,33 @@ def _check_adapters(sections: _Sections) -> Found:
                 ("adapters", index, "bank"),
                 "the module attends to nothing and keeps no bank; set bank: {capacity: 0}",
             )
+        if isinstance(adapter, IciiaAdapterSettings):
+            yield from _bank_problems(("adapters", index, "bank"), adapter.bank, module)
         for capacity in capacities:
             name = adapter_name(adapter, capacity)
             if name in names:
                 advice = "give one of them a `name`" if is_iciia else "remove one"
                 yield ("adapters", index), f"a second adapter is called {name!r}; {advice}"
             names[name] = index
+
+
+def _bank_problems(key: Key, bank: BankSettings, module: ModuleSettings | None) -> Found:
+    try:
+        make_policy(bank.policy.kind, bank.policy.arguments)
+    except ValueError as error:
+        yield (*key, "policy"), str(error)
+    capacities = bank.capacity if isinstance(bank.capacity, list) else [bank.capacity]
+    if module is None:
+        return
+    as_set = module.context == "set" and module.layers > 1
+    if as_set and max(capacities) > MOST_IN_A_SET:
+        yield (
+            (*key, "capacity"),
+            f"got {max(capacities)}: the set context computes all pairs of a bank anew for every image; "
+            f"{MOST_IN_A_SET} or less, or set context: stream",
+        )
+    if bank.diagnostics and (as_set or module.context == "none"):
+        yield (*key, "diagnostics"), "measures the stream context only; remove it, or set context: stream"
 
 
 # --- what pydantic found, in our words --------------------------------------------------------------------------------

@@ -1,12 +1,15 @@
-"""ICIIA as an adapter: one trained module, one bank capacity."""
+"""ICIIA as an adapter: one trained module, one bank."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
 from iciia.bank import FeatureBank
 from iciia.model import ICIIA
 from iciia.overhead import Cost, cost_of
+from iciia.policies import Fifo, Policy
 
 
 class IciiaAdapter(Adapter):
@@ -16,22 +19,47 @@ class IciiaAdapter(Adapter):
         module: The trained module, shared by all clients.
         capacity: N, the most images a client's bank may hold.
         storage: How the bank keeps its numbers.
+        policy: Which images a full bank keeps; None for the latest.
+        diagnostics: Whether `attention` and `arrivals` are kept of each chunk. Stream context only.
+
+    Attributes:
+        attention: With diagnostics: by what weights the last chunk's targets attended, means over heads and layers, [K, T, N + T].
+        arrivals: With diagnostics: the steps at which what they attended to arrived, int64 [K, N + T].
     """
 
     kind = "iciia"
 
-    def __init__(self, module: ICIIA, capacity: int, storage: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        module: ICIIA,
+        capacity: int,
+        storage: torch.dtype = torch.float32,
+        policy: Policy | None = None,
+        diagnostics: bool = False,
+    ) -> None:
         self.module = module.eval()
         self.capacity: int = capacity
         self.storage = storage
+        self.policy = policy or Fifo()
+        self.diagnostics = diagnostics
+        self.attention: Tensor | None = None
+        self.arrivals: Tensor | None = None
 
-    def start(self, clients: int) -> FeatureBank:
-        return self.module.empty_bank(clients, self.capacity, self.storage)
+    def start(self, clients: NDArray[np.int64], seed: int) -> FeatureBank:
+        return self.module.empty_bank(clients, self.capacity, self.storage, self.policy, seed)
 
     @torch.inference_mode()
     def predict(self, state: FeatureBank, chunk: Chunk) -> tuple[Tensor, FeatureBank]:
-        logits, bank = self.module(chunk.features, chunk.logits, state)
+        if not self.diagnostics:
+            return self.module(chunk.features, chunk.logits, state, chunk.evidence)
+        clients, targets = chunk.features.shape[:2]
+        now = torch.arange(targets) + state.seen
+        held = state.keeper.steps()  # before the chunk
+        self.arrivals = torch.cat([held.expand(clients, -1), now.expand(clients, -1)], dim=1)
+        attention: list[Tensor] = []
+        logits, bank = self.module(chunk.features, chunk.logits, state, chunk.evidence, attention)
+        self.attention = torch.cat(attention)
         return logits, bank
 
     def cost(self) -> Cost:
-        return cost_of(self.module, self.capacity, self.storage.itemsize)
+        return cost_of(self.module, self.capacity, self.storage, self.policy)

@@ -1,5 +1,7 @@
 """The backbone alone: every gain is reported against it."""
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
@@ -11,7 +13,7 @@ class BackboneAdapter(Adapter):
 
     kind = "backbone"
 
-    def start(self, clients: int) -> None:
+    def start(self, clients: NDArray[np.int64], seed: int) -> None:
         return None
 
     def predict(self, state: None, chunk: Chunk) -> tuple[Tensor, None]:

@@ -2,11 +2,15 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.overhead import Cost
+from iciia.policies import Evidence
 
 Sees = Literal["images", "prior"]
 
@@ -25,6 +29,11 @@ class Chunk:
     logits: Tensor
     prior: Tensor | None = None
 
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What bank policies see of it, worked out once for all adapters."""
+        return Evidence(self.features, self.logits)
+
 
 class Adapter(ABC):
     """Predicts every image of a stream from the image itself and what was known before it.
@@ -39,12 +48,18 @@ class Adapter(ABC):
     capacity: int | None = None
 
     @abstractmethod
-    def start(self, clients: int) -> Any:
-        """The state of `clients` clients that have seen nothing."""
+    def start(self, clients: NDArray[np.int64], seed: int) -> Any:
+        """The state of clients that have seen nothing.
+
+        Args:
+            clients: Their numbers, [K]. Whatever is random is a pure function of seed, client and step (`iciia.counter`).
+            seed: The scenario's seed.
+        """
 
     @abstractmethod
     def predict(self, state: Any, chunk: Chunk) -> tuple[Tensor, Any]:
-        """Scores [K, T, C], higher is likelier, and the state after the chunk. The given state stays as it is."""
+        """Scores [K, T, C], higher is likelier, and the state after the chunk. The given state may be written over: a bank is too
+        large to copy."""
 
     @abstractmethod
     def cost(self) -> Cost:

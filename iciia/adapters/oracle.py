@@ -1,5 +1,7 @@
 """The oracle: the backbone, told which classes its client can meet now. A reference, not a bound."""
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
@@ -12,7 +14,7 @@ class OracleAdapter(Adapter):
     kind = "oracle"
     sees = "prior"
 
-    def start(self, clients: int) -> None:
+    def start(self, clients: NDArray[np.int64], seed: int) -> None:
         return None
 
     def predict(self, state: None, chunk: Chunk) -> tuple[Tensor, None]:

@@ -2,10 +2,13 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
 from iciia import ICIIA, Adapter, BackboneAdapter, Chunk, IciiaAdapter, OracleAdapter
+from iciia.policies import make_policy
+from iciia.testing import check_adapter
 
 K, T, D, C = 3, 9, 16, 5
 
@@ -23,39 +26,35 @@ def chunk() -> Chunk:
     return Chunk(torch.randn(K, T, D, generator=generator), torch.randn(K, T, C, generator=generator), prior)
 
 
-def part(whole: Chunk, clients: slice, steps: slice) -> Chunk:
-    assert whole.prior is not None
-    return Chunk(whole.features[clients, steps], whole.logits[clients, steps], whole.prior[clients, steps])
-
-
 every_adapter = pytest.mark.parametrize("adapter", adapters(), ids=lambda a: f"{a.kind}-{a.capacity}")
 
 
 @every_adapter
-def test_chunk_equals_steps(adapter: Adapter) -> None:
-    whole, _ = adapter.predict(adapter.start(K), chunk())
-    state, steps = adapter.start(K), []
-    for t in range(T):
-        scores, state = adapter.predict(state, part(chunk(), slice(None), slice(t, t + 1)))
-        steps.append(scores)
-    assert whole.shape == (K, T, C)
-    torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=1e-5, atol=1e-5)
+def test_every_adapter_passes_the_shipped_checks(adapter: Adapter) -> None:
+    check_adapter(adapter, chunk())
 
 
-@every_adapter
-def test_clients_do_not_meet(adapter: Adapter) -> None:
-    whole, _ = adapter.predict(adapter.start(K), chunk())
-    alone, _ = adapter.predict(adapter.start(1), part(chunk(), slice(2, 3), slice(None)))
-    torch.testing.assert_close(whole[2:3], alone, rtol=1e-5, atol=1e-5)
-
-
-@every_adapter
-def test_states_travel(adapter: Adapter) -> None:
-    _, state = adapter.predict(adapter.start(K), part(chunk(), slice(None), slice(0, 5)))
-    rest = part(chunk(), slice(None), slice(5, T))
-    here, _ = adapter.predict(state, rest)
-    there, _ = adapter.predict(pickle.loads(pickle.dumps(state)), rest)
-    assert torch.equal(here, there)
+def test_diagnostics_tell_what_attention_used() -> None:
+    """Weights of a target sum to one, over itself and what its bank holds; steps of arrival say which images these are."""
+    module = ICIIA(features=D, classes=C, heads=2, partitions=2)
+    watching = IciiaAdapter(module, 4, policy=make_policy("reservoir"), diagnostics=True)
+    whole = chunk()
+    first, second = (Chunk(whole.features[:, some], whole.logits[:, some]) for some in (slice(0, 5), slice(5, T)))
+    _, state = watching.predict(watching.start(np.arange(K), 0), first)
+    held = state.keeper.slots.step.copy()
+    plain, _ = IciiaAdapter(module, 4, policy=make_policy("reservoir")).predict(
+        pickle.loads(pickle.dumps(state)), second
+    )
+    scores, _ = watching.predict(state, second)
+    assert torch.equal(scores, plain)
+    assert watching.attention is not None
+    assert watching.arrivals is not None
+    assert watching.attention.shape == (K, T - 5, 4 + T - 5)
+    torch.testing.assert_close(watching.attention.sum(dim=2), torch.ones(K, T - 5))
+    assert np.array_equal(watching.arrivals[:, :4].numpy(), held)
+    assert watching.arrivals[0, 4:].tolist() == list(range(5, T))
+    attended = watching.attention[:, 0] > 0
+    assert torch.equal(attended.sum(dim=1), torch.full((K,), 5))
 
 
 def test_the_oracle_names_only_possible_classes() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from iciia import ICIIA, FeatureBank
+from iciia.policies import Evidence
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +98,17 @@ def test_a_new_module_is_the_backbone() -> None:
 
 
 def test_visible_worked_out_by_hand() -> None:
-    bank = FeatureBank.empty(clients=1, capacity=2, vectors=1, features=1)
-    assert bank.visible(3).int().tolist() == [[0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]]
-    bank = bank.remember(torch.arange(3.0).view(1, 1, 1, 3), count=3)
-    assert bank.entries.flatten().tolist() == [1.0, 2.0]
-    assert bank.visible(2).int().tolist() == [[1, 1, 1, 0], [0, 1, 1, 1]]
+    """A bank of two, image t in slot t mod 2. The plan's columns are its slots, then the arriving images."""
+    bank = FeatureBank.empty(clients=1, capacity=2, vectors=1, features=1, classes=1)
+    plan, after = bank.plan(evidence(3))
+    assert plan.visible[0].int().tolist() == [[0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]]
+    bank.write(0, slice(None), (torch.arange(3.0).view(1, 1, 3), None), plan)
+    assert after.entries.flatten().tolist() == [2.0, 1.0]
+    assert after.plan(evidence(2))[0].visible[0].int().tolist() == [[1, 1, 1, 0], [1, 0, 1, 1]]
+
+
+def evidence(steps: int) -> Evidence:
+    return Evidence(torch.zeros(1, steps, 1), torch.zeros(1, steps, 1))
 
 
 def test_a_negative_capacity_is_refused(module: ICIIA) -> None:

@@ -51,7 +51,7 @@ def test_a_shortlist_pays_for_its_rows() -> None:
 def test_bytes_are_those_of_the_bank(context: str, storage: torch.dtype) -> None:
     module = ICIIA(16, 6, 2, 2, context=context)  # type: ignore[arg-type]
     bank = module.empty_bank(3, 7, storage)
-    assert cost_of(module, 7, storage.itemsize).state_bytes == bank.state_bytes == bank.entries.nbytes // 3 + 7 * 4
+    assert cost_of(module, 7, storage).state_bytes == bank.state_bytes == bank.entries.nbytes // 3 + 7 * 4
 
 
 def test_bytes_by_hand() -> None:

@@ -241,7 +241,7 @@ def test_a_newer_report_is_refused(report: sim.Report, tmp_path: Path) -> None:
         sim.load(tmp_path)
     with pytest.raises(sim.ReportError, match="is not a report"):
         sim.load(tmp_path / "nowhere")
-    with pytest.raises(sim.ReportError, match=r"has no table 'sweep'; it has aligned, audit"):
+    with pytest.raises(sim.ReportError, match=r"has no table 'sweep'; it has aligned, answers, audit"):
         _ = report.sweep
 
 

@@ -1,0 +1,210 @@
+"""Checks that every policy, bank and adapter passes; run them on one of your own.
+
+    from iciia.testing import check_policy
+    check_policy(MyPolicy())
+
+A check that fails raises AssertionError and says what was found.
+"""
+
+import pickle
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from iciia.adapters import Adapter, Chunk
+from iciia.bank import FeatureBank
+from iciia.model import ICIIA
+from iciia.overhead import cost_of
+from iciia.policies import Evidence, Policy
+from iciia.policies.plan import PolicyKeeper
+
+CLIENTS = np.array([3, 4, 11, 2**40])
+STEPS, FEATURES, CLASSES = 40, 12, 6
+SEED = 5
+
+
+def example(clients: int = len(CLIENTS), steps: int = STEPS, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
+    """Features [K, T, 12] and logits [K, T, C] whose classes change halfway."""
+    random = torch.Generator().manual_seed(1)
+    labels = torch.randint(classes // 2, (clients, steps), generator=random)
+    labels[:, steps // 2 :] += classes - classes // 2
+    logits = torch.randn(clients, steps, classes, generator=random) + 3 * torch.nn.functional.one_hot(labels, classes)
+    features = torch.randn(clients, steps, FEATURES, generator=random) + labels.unsqueeze(-1)
+    return features, logits
+
+
+def check_policy(policy: Policy, capacities: tuple[int, ...] = (0, 1, 3, 8, STEPS + 5)) -> None:
+    """Checks a policy.
+
+    For each capacity: any split of the stream puts every image into exactly the same slot; a client's bank does not depend on the
+    others of its cohort; a state that was pickled goes on the same; the future changes nothing; a bank holds at most N different
+    images, all of them seen; state bytes are as the formula says; and the policy itself is picklable.
+
+    Args:
+        policy: The policy.
+        capacities: Bank capacities to check with.
+
+    Raises:
+        AssertionError: It fails one.
+    """
+    policy = pickle.loads(pickle.dumps(policy))
+    for capacity in capacities:
+        said = f"{policy.name} at capacity {capacity}"
+        features, logits = example()
+        whole = _follow(_keeper(policy, capacity, CLIENTS), features, logits, STEPS)
+        for length in (1, 7):
+            split = _follow(_keeper(policy, capacity, CLIENTS), features, logits, length)
+            assert np.array_equal(split, _ends(whole, length)), (
+                f"{said}: chunks of {length} put images into other slots than single steps"
+            )
+        alone = _follow(_keeper(policy, capacity, CLIENTS[2:3]), features[2:3], logits[2:3], 1)
+        assert np.array_equal(alone, whole[:, 2:3]), f"{said}: a client's bank depends on its cohort"
+        _check_contents(whole, capacity, said)
+        changed = logits.clone()
+        changed[:, STEPS // 2 :] = changed[:, STEPS // 2 :].flip(-1)
+        later = _follow(_keeper(policy, capacity, CLIENTS), features, changed, STEPS)
+        assert np.array_equal(later[: STEPS // 2], whole[: STEPS // 2]), f"{said}: the future changes the past"
+        _check_travel(policy, capacity, features, logits, said)
+
+
+def check_bank(
+    module: ICIIA, capacity: int, storage: torch.dtype = torch.float32, policy: Policy | None = None
+) -> None:
+    """Checks a module with a kind of bank: a chunk scores as its steps do, and a bank takes the bytes that the formula
+    says.
+
+    To 1e-5 in float32. Smaller storages round, and what lies on the edge between two stored numbers can fall to either side:
+    scores may then differ by what one rounding is worth, 1e-3 in float16 and 1e-2 in bfloat16 and int8.
+
+    Args:
+        module: Of 12 features and 6 classes.
+        capacity: N.
+        storage: How the bank keeps its numbers.
+        policy: Which images it keeps.
+
+    Raises:
+        AssertionError: It fails one.
+    """
+    module.eval()
+    tolerance = {torch.float32: 1e-5, torch.float16: 1e-3}.get(storage, 1e-2)
+    features, logits = example()
+    with torch.inference_mode():
+        bank = module.empty_bank(CLIENTS, capacity, storage, policy, SEED)
+        whole, bank = module(features, logits, bank)
+        for length in (1, 7):
+            other, parts = module.empty_bank(CLIENTS, capacity, storage, policy, SEED), []
+            for start in range(0, STEPS, length):
+                part = slice(start, start + length)
+                scores, other = module(features[:, part], logits[:, part], other)
+                parts.append(scores)
+            torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=tolerance, atol=tolerance)
+    measured, formula = bank.state_bytes, cost_of(module, capacity, storage, policy).state_bytes
+    assert measured == formula, f"a bank takes {measured} bytes a client, and the formula says {formula}"
+
+
+def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
+    """Checks an adapter on a chunk of several clients: steps score as the chunk does, to 1e-5; clients do not meet; the future
+    changes nothing; a state that was pickled goes on the same.
+
+    Args:
+        adapter: The adapter.
+        chunk: At least 2 clients and 4 steps.
+
+    Raises:
+        AssertionError: It fails one.
+    """
+    clients, steps = chunk.features.shape[:2]
+    numbers = np.arange(clients)
+    everybody, half = slice(None), steps // 2
+    whole, _ = adapter.predict(adapter.start(numbers, SEED), chunk)
+    assert whole.shape == chunk.logits.shape, f"scores are {tuple(whole.shape)}; expected {tuple(chunk.logits.shape)}"
+    state, found = adapter.start(numbers, SEED), []
+    for t in range(steps):
+        scores, state = adapter.predict(state, _part(chunk, everybody, slice(t, t + 1)))
+        found.append(scores)
+    torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=1e-5, atol=1e-5)
+    alone, _ = adapter.predict(adapter.start(numbers[-1:], SEED), _part(chunk, slice(clients - 1, clients), everybody))
+    torch.testing.assert_close(alone, whole[-1:], rtol=1e-5, atol=1e-5)
+    first, state = adapter.predict(adapter.start(numbers, SEED), _part(chunk, everybody, slice(0, half)))
+    torch.testing.assert_close(first, whole[:, :half], rtol=1e-5, atol=1e-5)
+    travelled = pickle.loads(pickle.dumps(state))  # before it is used up
+    rest = _part(chunk, everybody, slice(half, steps))
+    here, there = adapter.predict(state, rest)[0], adapter.predict(travelled, rest)[0]
+    assert torch.equal(here, there), "a state that was pickled goes on differently"
+
+
+def _part(chunk: Chunk, clients: slice, steps: slice) -> Chunk:
+    prior = None if chunk.prior is None else chunk.prior[clients, steps]
+    return Chunk(chunk.features[clients, steps], chunk.logits[clients, steps], prior)
+
+
+def _keeper(policy: Policy, capacity: int, clients: NDArray[np.int64]) -> PolicyKeeper:
+    slots = policy.start(len(clients), capacity, FEATURES, CLASSES)
+    return PolicyKeeper(policy, slots, clients, SEED)
+
+
+def _follow(keeper: PolicyKeeper, features: Tensor, logits: Tensor, length: int) -> NDArray[np.int64]:
+    """Step of arrival of each slot's image after every chunk; after every step if there is only one chunk, [*, K, N]."""
+    steps = features.shape[1]
+    if length == steps:  # read it off the plan of the whole
+        return _unroll(keeper, features, logits)
+    found = []
+    for start in range(0, steps, length):
+        part = slice(start, start + length)
+        _, keeper = keeper.plan(Evidence(features[:, part], logits[:, part]))
+        found.append(keeper.slots.step.astype(np.int64))
+    return np.stack(found)
+
+
+def _unroll(keeper: PolicyKeeper, features: Tensor, logits: Tensor) -> NDArray[np.int64]:
+    """The same for one chunk, from the slots that single steps would choose and the mask of the whole chunk."""
+    clients, capacity = keeper.slots.step.shape
+    single = PolicyKeeper(
+        keeper.policy, keeper.policy.start(clients, capacity, FEATURES, CLASSES), keeper.clients, keeper.seed
+    )
+    plan, _ = keeper.plan(Evidence(features, logits))
+    visible = plan.visible.expand(clients, -1, -1).numpy()
+    found = []
+    for t in range(features.shape[1]):
+        held = visible[:, t, capacity:].copy()
+        held[:, t] = False
+        step = single.slots.step
+        for k in range(clients):
+            expected = np.sort(step[k][step[k] >= 0])
+            assert np.array_equal(np.flatnonzero(held[k]), expected), (
+                f"{keeper.policy.name}: in a chunk, target {t} sees other images than its bank holds"
+            )
+        _, single = single.plan(Evidence(features[:, t : t + 1], logits[:, t : t + 1]))
+        found.append(single.slots.step.astype(np.int64))
+    assert np.array_equal(found[-1], keeper.slots.step), f"{keeper.policy.name}: a chunk ends in other slots than steps"
+    return np.stack(found)
+
+
+def _ends(whole: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """What a chunk of each length leaves: every `length` steps, and at the end."""
+    last = [*range(length - 1, len(whole), length)]
+    return whole[sorted({*last, len(whole) - 1})]
+
+
+def _check_contents(whole: NDArray[np.int64], capacity: int, said: str) -> None:
+    """No image twice, none from the future, and as many as there is room for unless the policy forgets."""
+    for t, banks in enumerate(whole):
+        for bank in banks:
+            held = bank[bank >= 0]
+            assert len(held) <= capacity, f"{said}: holds {len(held)} images"
+            assert len(np.unique(held)) == len(held), f"{said}: holds an image twice"
+            assert (held <= t).all(), f"{said}: holds an image that has not arrived"
+
+
+def _check_travel(policy: Policy, capacity: int, features: Tensor, logits: Tensor, said: str) -> None:
+    half = STEPS // 2
+    bank = FeatureBank.empty(CLIENTS, capacity, 1, FEATURES, CLASSES, policy=policy, seed=SEED)
+    _, bank = bank.plan(Evidence(features[:, :half], logits[:, :half]))
+    travelled = pickle.loads(pickle.dumps(bank))
+    rest = Evidence(features[:, half:], logits[:, half:])
+    (here, after), (there, _) = bank.plan(rest), travelled.plan(rest)
+    assert torch.equal(here.visible, there.visible), f"{said}: a state that was pickled goes on differently"
+    formula = policy.state_bytes(capacity, FEATURES, CLASSES) + capacity * FEATURES * 4
+    assert after.state_bytes == formula, f"{said}: takes {after.state_bytes} bytes; the formula says {formula}"
