@@ -23,9 +23,11 @@ from iciia.features import ArrayStore, FeatureStore
 from iciia.images import ImageSource
 from iciia.model import ICIIA
 from sim.cache import Cache, digest
+from sim.corruption import Corruption
 from sim.data import Classes, Features, Images, open_data
 from sim.data.base import split_by_class
 from sim.errors import DataError
+from sim.live import LiveStore
 from sim.scenario import (
     BackboneSettings,
     ClientsSettings,
@@ -39,6 +41,9 @@ from sim.streams import build_stream
 
 FORMAT = 3
 """Part of every key; raised when code changes what an artifact holds."""
+
+NOT_IN_KEYS = {"precision", "execution"}
+"""Settings of a backbone that its weights do not depend on."""
 
 PARTS = ("backbone", "module", "calibration", "validation")
 SHARES_TRAINED = (0.5, 0.35, 0.05, 0.10)
@@ -172,6 +177,12 @@ def image_size(scenario: Scenario) -> int:
     return outline(scenario.backbone, channels=3, classes=None).image_size
 
 
+def camera_of(scenario: Scenario) -> Corruption | None:
+    """What clients' cameras do to their images."""
+    settings = scenario.clients.corruption
+    return None if settings is None else Corruption(scenario.seed, settings.kind, settings.severity)
+
+
 def outline(settings: BackboneSettings, channels: int, classes: int | None) -> Backbone:
     """The backbone without its weights, for its dimensions.
 
@@ -197,7 +208,14 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
     key["precision"] = settings.precision
     kept = np.sort(np.concatenate([images[part] for part in PARTS[1:]]))
     train_store, train_key = _store(backbone, key, data, "train", kept, cache, stage)
-    test_store, _ = _store(backbone, key, data, "test", np.arange(len(data.test.labels)), cache, stage)
+    test_store: ArrayStore | LiveStore
+    found: dict[str, Any] = {}
+    if settings.execution == "live":
+        test_store = LiveStore.of(data.test, backbone, camera_of(scenario))
+    else:
+        images_of_clients = np.arange(len(data.test.labels))
+        test_store, _ = _store(backbone, key, data, "test", images_of_clients, cache, stage)
+        found = {"test_accuracy": float((test_store.logits.argmax(1) == test_store.labels).mean())}
     macs = backbone.macs()
     return _Cloud(
         classes=data.classes,
@@ -215,8 +233,9 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
                 "classes": backbone.classes,
                 "macs": macs,
                 "parameters": sum(p.numel() for p in backbone.model.parameters()),
-                "test_accuracy": float((test_store.logits.argmax(1) == test_store.labels).mean()),
+                "execution": settings.execution,
                 "device": str(backbone.device),
+                **found,
             },
             "skipped_images": list(data.skipped),
         },
@@ -265,12 +284,12 @@ def _backbone(
                 f"backbone.weights: {settings.model} predicts {backbone.classes} classes and the data have "
                 f"{len(data.classes)}; take a checkpoint fine-tuned on these classes, or weights: train"
             )
-        return backbone, {"backbone": settings.model_dump(exclude={"precision"}), "weights": _weights_digest(backbone)}
+        return backbone, {"backbone": settings.model_dump(exclude=NOT_IN_KEYS), "weights": _weights_digest(backbone)}
 
     key = {
         "format": FORMAT,
         "data": dict(data.key),
-        "backbone": settings.model_dump(exclude={"precision"}),
+        "backbone": settings.model_dump(exclude=NOT_IN_KEYS),
         "images": hashlib.sha256(part.tobytes()).hexdigest(),
         "seed": scenario.cloud_seed,
         "threads": scenario.cloud.threads,

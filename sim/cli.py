@@ -221,7 +221,7 @@ def overhead(
 
 @app.command()
 def bench(
-    quick: Annotated[bool, typer.Option("--quick", help="An eighth of the clients, and short repetitions.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A tenth of the clients, and short repetitions.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each CPU if left out.")] = None,
 ) -> None:
     """Measure the simulator: the kernels on one thread, time by stage, and the whole against its bare kernel."""

@@ -18,6 +18,7 @@ from iciia.model import ICIIA
 from sim.adapters import build_adapters
 from sim.drift import Plan
 from sim.errors import SimulationError
+from sim.live import LiveStore
 from sim.scenario import Scenario
 from sim.staleness import measure_staleness, subsets_of
 from sim.stream import ImagesByClass, Stream
@@ -170,7 +171,10 @@ class CohortSimulator:
         everybody = self.stream.images.count / self.stream.images.count.sum()
         subsets = subsets_of(plan, settings.subset.reserve_ratio, everybody) if diagnosed else np.zeros(0, dtype=bool)
         for chunk in self.stream.chunks(clients, length or settings.chunk, plan):
-            features, logits = self.store.gather(chunk.images)
+            if isinstance(self.store, LiveStore):
+                features, logits = self.store.look_up(chunk.images, clients, chunk.step)
+            else:
+                features, logits = self.store.gather(chunk.images)
             seen = Chunk(features, logits)
             labels = torch.from_numpy(chunk.labels)
             met.append(chunk.labels)

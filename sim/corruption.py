@@ -3,12 +3,14 @@
 Every strength is a pure function of (seed, client), every pixel's noise of (seed, client, step).
 """
 
+import io
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
@@ -80,5 +82,13 @@ class Corruption:
         if brightness > 0:
             image = F.adjust_brightness(image, 1 + 0.6 * brightness if brighter else 1 - 0.6 * brightness)
         if jpeg > 0:
-            image = F.jpeg(image, max(1, round(100 - 90 * jpeg)))
+            image = _jpeg(image, max(1, round(100 - 90 * jpeg)))
         return image
+
+
+def _jpeg(image: Tensor, quality: int) -> Tensor:
+    """An image written as JPEG and read again."""
+    file = io.BytesIO()
+    F.to_pil_image(image).save(file, "JPEG", quality=quality)
+    with Image.open(file) as read:
+        return F.pil_to_tensor(read)

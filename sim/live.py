@@ -6,7 +6,7 @@ simulated; the next batch is read while the model computes.
 
 import copy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,9 @@ from torch import Tensor
 from iciia.backbone import Backbone
 from iciia.images import ImageSource, in_batches
 from sim.corruption import Corruption
+
+Corrupt = Callable[[Tensor, NDArray[np.int64]], Tensor]
+"""(images, their places in the chunk) -> images."""
 
 BATCH = 64
 """Images that go through the model together."""
@@ -48,7 +51,7 @@ class LiveStore:
     @staticmethod
     def of(source: ImageSource, backbone: Backbone, corruption: Corruption | None) -> "LiveStore":
         """A store that runs the given backbone."""
-        weights = {name: tensor.detach().cpu().float().numpy() for name, tensor in _tensors(backbone.model)}
+        weights = {name: _array(tensor) for name, tensor in _tensors(backbone.model)}
         hollow = copy.copy(backbone)
         hollow.model = copy.deepcopy(backbone.model).to("meta")
         return LiveStore(source, hollow, weights, backbone.classes, corruption)
@@ -64,6 +67,10 @@ class LiveStore:
     def feature_dim(self) -> int:
         return self.backbone.feature_dim
 
+    def gather(self, images: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Features and logits of images as they are, [K, T]: nobody's camera."""
+        return self._run(images, None)
+
     def look_up(self, images: NDArray[np.int64], clients: NDArray[np.int64], first_step: int) -> tuple[Tensor, Tensor]:
         """Features [K, T, D] and logits [K, T, C] of a chunk.
 
@@ -74,35 +81,32 @@ class LiveStore:
         """
         steps = np.broadcast_to(first_step + np.arange(images.shape[1]), images.shape).ravel()
         owners = np.broadcast_to(clients[:, None], images.shape).ravel()
-        model = self._model()
-        features, logits = [], []
-        with torch.inference_mode():
-            for batch in self._read_ahead(in_batches(np.arange(images.size), BATCH), images.ravel(), owners, steps):
-                f, z = model.forward(batch)
-                features.append(f.float().cpu())
-                logits.append(z.float().cpu())
-        found = [torch.cat(part)[: images.size].unflatten(0, images.shape) for part in (features, logits)]
-        return found[0], found[1]
 
-    def _read_ahead(
-        self,
-        places: list[NDArray[np.int64]],
-        images: NDArray[np.int64],
-        owners: NDArray[np.int64],
-        steps: NDArray[np.int64],
-    ) -> Iterator[Tensor]:
-        """Batches in order, the next one read while the last one is used."""
-
-        def read(batch: NDArray[np.int64]) -> Tensor:
-            pixels = self.source.read(images[batch])
+        def corrupt(pixels: Tensor, batch: NDArray[np.int64]) -> Tensor:
             return pixels if self.corruption is None else self.corruption.apply(pixels, owners[batch], steps[batch])
 
-        with ThreadPoolExecutor(1) as reader:
-            waiting = reader.submit(read, places[0])
-            for batch in places[1:]:
-                ready, waiting = waiting.result(), reader.submit(read, batch)
-                yield ready
-            yield waiting.result()
+        return self._run(images, corrupt)
+
+    def _run(self, images: NDArray[np.int64], corrupt: Corrupt | None) -> tuple[Tensor, Tensor]:
+        model, flat = self._model(), images.ravel()
+
+        def read(batch: NDArray[np.int64]) -> Tensor:
+            pixels = self.source.read(flat[batch])
+            return pixels if corrupt is None else corrupt(pixels, batch)
+
+        features, logits = [], []
+        with torch.inference_mode(), ThreadPoolExecutor(1) as reader:
+            first, *rest = in_batches(np.arange(images.size), BATCH)
+            waiting = reader.submit(read, first)
+            for batch in (*rest, None):
+                pixels = waiting.result()
+                if batch is not None:  # read while the model computes
+                    waiting = reader.submit(read, batch)
+                f, z = model.forward(pixels)
+                features.append(f.float().cpu())
+                logits.append(z.float().cpu())
+        f, z = (torch.cat(part)[: images.size].unflatten(0, images.shape) for part in (features, logits))
+        return f, z
 
     def _model(self) -> Backbone:
         """The backbone with its weights, put together once a process."""
@@ -111,8 +115,8 @@ class LiveStore:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
                 weights = {name: torch.from_numpy(array) for name, array in self.weights.items()}
-            for name, tensor in weights.items():
-                _replace(model, name, tensor.to(self.backbone.device))
+            for name, hollow in list(_tensors(model)):
+                _replace(model, name, weights[name].to(self.backbone.device, hollow.dtype))
             self._ready = copy.copy(self.backbone)
             self._ready.model = model.eval()
             self._ready.classifier = model.get_classifier()
@@ -123,6 +127,12 @@ def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
     """All parameters and buffers, also those that a state dict leaves out."""
     yield from model.named_parameters()
     yield from model.named_buffers()
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's numbers; NumPy knows no bfloat16."""
+    found: NDArray[Any] = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().cpu().numpy()
+    return found
 
 
 def _replace(model: Any, name: str, tensor: Tensor) -> None:

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters import Adapter
+from iciia.backbone import create_backbone
 from iciia.counter import generator
-from iciia.features import take
-from sim.artifacts import create_module, feature_dim, image_size
+from iciia.features import FeatureStore, take
+from sim.artifacts import camera_of, create_module, device_of, feature_dim, image_size
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job
 from sim.collector import layout_of
-from sim.data import open_data
+from sim.data import Features, Images, open_data
 from sim.errors import RunError
 from sim.feasibility import check_data
+from sim.live import LiveStore
 from sim.scenario import Scenario
 from sim.scenario_file import Document, cells
 from sim.validation import validate
@@ -120,7 +122,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache)
     features, classes = feature_dim(scenario, data), len(data.classes)
     modules = {name: create_module(one, features, classes, 0).eval() for name, one in scenario.modules.items()}
-    store = _StandIn.like(np.asarray(data.test.labels), features, classes)
+    store = _store(scenario, data, features, classes)
     simulator = CohortSimulator(Job(scenario, data.classes.superclass, store, modules))
     layout = layout_of(scenario, Path())
     check_memory(scenario, simulator.adapters.values(), features, classes, workers)
@@ -130,7 +132,8 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
         records = simulated(simulator, layout, 0)
         seconds = time.perf_counter() - started
     costs = [adapter.cost() for adapter in simulator.adapters.values()]
-    store_bytes = 0 if scenario.data.kind == "synthetic" else 4 * len(store.labels) * (features + classes)
+    computed = scenario.data.kind == "synthetic" or isinstance(store, LiveStore)
+    store_bytes = 0 if computed else 4 * len(store.labels) * (features + classes)
     worker = worker_bytes(scenario, simulator.adapters.values(), features, classes)
     rows = sum(table.nbytes for table in records.rows.values())
     sums = 64 * len(records.sums)
@@ -176,6 +179,17 @@ def _too_much(needed: int, free: int, workers: int) -> RunError:
     ways = ["clients.cohort", "bank capacities", "or set storage: float16"]
     ways = [f"--workers (now {workers})", *ways] if workers > 1 else ways
     return RunError(f"needs about {_size(needed)} of memory, and {_size(free)} are free; lower {', '.join(ways)}")
+
+
+def _store(scenario: Scenario, data: Images | Features, features: int, classes: int) -> FeatureStore:
+    """A store that takes as long as the real one; a live backbone has untrained weights."""
+    if not isinstance(data, Images) or scenario.backbone is None or scenario.backbone.execution == "store":
+        return _StandIn.like(np.asarray(data.test.labels), features, classes)
+    settings = scenario.backbone
+    backbone = create_backbone(
+        settings.model, data.test.channels, device_of(scenario), classes, settings.image_size, settings.arguments
+    )
+    return LiveStore.of(data.test, backbone, camera_of(scenario))
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,8 @@ class BackboneSettings(Settings):
     """Name of a timm model."""
     weights: str = "train"
     """`train` (trained here on the data), `pretrained` (timm's), or the path of a checkpoint."""
+    execution: Literal["store", "live"] = "store"
+    """store: clients read features that are computed once an image. live: the model runs in the loop, once an event."""
     image_size: PositiveInt | None = None
     """Height and width that the model reads; the model's own if left out."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -307,6 +309,15 @@ class OrderSettings(Settings):
     kept at every step."""
 
 
+class CorruptionSettings(Settings):
+    """Domain shift beside class drift: what a client's camera does to its images. Needs `backbone.execution: live`."""
+
+    kind: Literal["blur", "noise", "brightness", "jpeg", "camera"]
+    """One of them at full strength for every client, or camera: all four, each with a strength of the client's own."""
+    severity: Annotated[int, Field(ge=1, le=5)] = 3
+    """How strong, 1 to 5."""
+
+
 class ClientsSettings(Settings):
     """Who the clients are and what they see."""
 
@@ -327,6 +338,8 @@ class ClientsSettings(Settings):
     sampling: Literal["without_replacement", "with_replacement", "wrap_around"] = "without_replacement"
     """without_replacement: no client meets an image twice, and running out is refused before the run. wrap_around: a client that
     has met all images of a class meets them again, in a new order. with_replacement: any image, any time."""
+    corruption: CorruptionSettings | None = None
+    """What clients' cameras do to their images."""
 
 
 class BackboneAdapterSettings(Settings):

@@ -52,7 +52,7 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
         problems = _field_problems(document, details)
         unsound = {detail["loc"][0] for detail in details}
     sections = _Sections(document, unsound)
-    for check in (_check_clients, _check_backbone, _check_modules, _check_adapters):
+    for check in (_check_clients, _check_backbone, _check_live, _check_modules, _check_adapters):
         problems += [Problem(dotted(key), message, document.line(key)) for key, message in check(sections)]
     if "sweep" not in unsound and document.values.get("sweep"):
         problems += _sweep_problems(document, quiet=bool(problems))
@@ -128,6 +128,17 @@ def _check_backbone(sections: _Sections) -> Found:
         )
     if kind not in IMAGE_KINDS and backbone is not None:
         yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
+
+
+def _check_live(sections: _Sections) -> Found:
+    clients, backbone = sections.get("clients"), sections.get("backbone")
+    if clients is None or clients.corruption is None or "backbone" in sections.unsound:
+        return
+    if backbone is None or backbone.execution != "live":
+        yield (
+            ("clients", "corruption"),
+            "corrupts images, which only a running backbone sees; set backbone.execution: live",
+        )
 
 
 def _check_modules(sections: _Sections) -> Found:

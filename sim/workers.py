@@ -311,8 +311,10 @@ def _own_sigterm() -> Iterator[None]:
 
 
 def array_bytes(store: object) -> int:
-    """Bytes of a store's arrays."""
-    return sum(getattr(value, "nbytes", 0) for value in vars(store).values())
+    """Bytes of a store's arrays, or of the weights of the backbone that it runs."""
+    values = [*vars(store).values()]
+    values += [weights for value in values if isinstance(value, dict) for weights in value.values()]
+    return sum(getattr(value, "nbytes", 0) for value in values)
 
 
 class _Worker:
