@@ -113,7 +113,7 @@ def plan(
         if title:
             print(title)
         for name, value in cell.rows():
-            print(f"{name:<24}{value}")
+            print(f"{name:<26}{value}")
         cell.check()
 
 

@@ -1,4 +1,4 @@
-"""Live progress: bars on a terminal, a line for each finished stage elsewhere, nothing if quiet."""
+"""Live progress: bars on a terminal, a line a minute and for each finished stage elsewhere, nothing if quiet."""
 
 import contextlib
 import time
@@ -16,6 +16,9 @@ from rich.progress import (
 
 from iciia.backbone import Progress as Update
 from sim.collector import Totals
+
+SECONDS_BETWEEN_LINES = 60.0
+"""Where there is no terminal, a long stage says so often how far it is."""
 
 NotedUpdate = Callable[[int, int, str], None]
 """Called with (done, all, note)."""
@@ -54,7 +57,7 @@ class Display:
     def _bar(self, title: str) -> Iterator[NotedUpdate]:
         started = time.perf_counter()
         if self.quiet or not self.console.is_terminal:
-            last = _Last()
+            last = _Last(title, None if self.quiet else self.note)
             yield last
             if not self.quiet:
                 seconds = time.perf_counter() - started
@@ -92,13 +95,23 @@ class ClientsDisplay:
 
 
 class _Last:
-    """Remembers the last thing it was told."""
+    """Remembers the last thing it was told, and says it once in a while.
 
-    def __init__(self) -> None:
-        self.done, self.total, self.note = 0, 0, ""
+    Args:
+        title: The stage's title.
+        say: Says a line; None for nothing.
+    """
 
-    def __call__(self, done: int, total: int, note: str) -> None:
-        self.done, self.total, self.note = done, total, note
+    def __init__(self, title: str, say: Callable[[str], None] | None) -> None:
+        self.done, self.total, self.remark = 0, 0, ""
+        self._title, self._say = title, say
+        self._said = time.monotonic()
+
+    def __call__(self, done: int, total: int, remark: str) -> None:
+        self.done, self.total, self.remark = done, total, remark
+        if self._say is not None and time.monotonic() - self._said > SECONDS_BETWEEN_LINES and done < total:
+            self._say(f"{self._title}: {self.text()}")
+            self._said = time.monotonic()
 
     def text(self) -> str:
-        return f"{self.done:,} of {self.total:,}" + (f" ({self.note})" if self.note else "")
+        return f"{self.done:,} of {self.total:,}" + (f" ({self.remark})" if self.remark else "")

@@ -101,11 +101,11 @@ def test_staleness_by_hand() -> None:
     adapter = IciiaAdapter(ICIIA(4, 2, heads=1), 2, diagnostics=True)
     adapter.arrivals = torch.tensor([[0, 1, 2, 3]])
     adapter.attention = torch.tensor([[[0.25, 0.25, 0.5, 0.0], [0.0, 0.2, 0.4, 0.4]]])
-    plan = Plan(np.array([[0, 2]]), np.array([[[1.0, 0.0], [0.0, 1.0]]]), np.array([[0.0, 1.0]]), np.array([[0, 1]]))
+    priors = np.array([[[1.0, 0.0], [0.0, 1.0]]])
+    plan = Plan.of_segments(np.array([[0, 2]]), priors, np.array([[0.0, 1.0]]))
     subsets = subsets_of(plan, 1.0, np.array([0.5, 0.5]))
     met = [np.array([[0, 0]]), np.array([[1, 1]])]
     found = measure_staleness(adapter, 2, np.array([[1, 1]]), met, subsets)
-    assert found is not None
     age, current, itself = found[:, 0]
     assert age == pytest.approx([1.5, (0.2 * 2 + 0.4 * 1) / 0.6])
     assert current == pytest.approx([0.0, 0.4 / 0.6])

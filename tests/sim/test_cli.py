@@ -32,7 +32,9 @@ def scenario_file(tiny: Make, tmp_path: Path) -> Path:
 
 
 def test_run_ends_in_a_table_and_a_folder(scenario_file: Path, tmp_path: Path) -> None:
-    done = iciia("run", scenario_file, "--set", "clients.count=6", "--out", tmp_path / "out", "--workers", "2")
+    # a training of its own, so that there is one to be seen
+    sets = ("--set", "clients.count=6", "--set", "cloud.seed=77")
+    done = iciia("run", scenario_file, *sets, "--out", tmp_path / "out", "--workers", "2")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.rstrip().splitlines()
     assert lines[-1] == f"report: {tmp_path / 'out'}"
@@ -85,3 +87,34 @@ def test_schema_is_that_of_the_scenario() -> None:
 def test_cache_commands() -> None:
     assert " artifacts, " in iciia("cache", "ls").stdout
     assert iciia("cache", "prune", "--unused-days", "1000").stdout.startswith("deleted 0 artifacts")
+
+
+def test_plan_counts_and_refuses(scenario_file: Path) -> None:
+    done = iciia("plan", scenario_file, "--workers", "2")
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    assert found["clients"].strip() == "11"
+    assert found["images"].strip() == "660, each predicted by 5 adapters"
+    assert found["workers"].strip() == "2"
+    macs = sum(
+        row.macs_per_image
+        for row in sim.run(scenario_file, workers=0, quiet=True, out=scenario_file.parent / "r").summary.itertuples()
+    )
+    assert found["adapters' MACs"].strip() == f"{660 * macs:.3e}"
+    swept = iciia("plan", scenario_file, "--set", "seed=3,4")
+    assert swept.stdout.count("adapters' MACs") == 2
+    refused = iciia("plan", scenario_file, "--set", "clients.cohort=100000000")
+    assert refused.returncode == 1
+    assert "of memory, and" in refused.stderr
+    assert "lower --workers" in refused.stderr
+
+
+def test_replay_tells_a_clients_accuracy(scenario_file: Path, tmp_path: Path) -> None:
+    report = sim.run(scenario_file, out=tmp_path / "r", workers=0, quiet=True)
+    done = iciia("replay", tmp_path / "r", "--client", "7", "--out", tmp_path / "events.csv")
+    assert done.returncode == 0, done.stderr
+    one = report.clients[(report.clients.client == 7) & (report.clients.adapter == "iciia-16")].iloc[0]
+    assert f"client 7  iciia-16         {one.correct} of 60 right" in done.stdout
+    assert len((tmp_path / "events.csv").read_text().splitlines()) == 1 + 5 * 60
+    missing = iciia("replay", tmp_path / "nowhere", "--client", "7")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
