@@ -103,7 +103,7 @@ def test_plan_counts_and_refuses(scenario_file: Path) -> None:
     assert found["adapters' MACs"].strip() == f"{660 * macs:.3e}"
     swept = iciia("plan", scenario_file, "--set", "seed=3,4")
     assert swept.stdout.count("adapters' MACs") == 2
-    refused = iciia("plan", scenario_file, "--set", "clients.cohort=100000000")
+    refused = iciia("plan", scenario_file, "--set", "clients.cohort=1000000")
     assert refused.returncode == 1
     assert "of memory, and" in refused.stderr
     assert "lower --workers" in refused.stderr
