@@ -121,9 +121,9 @@ class FeatureBank:
         entries = self.entries[vector, some]
         if plan.client is None:
             if len(plan.slot):
-                entries.index_copy_(2, plan.slot, numbers.detach()[:, :, -len(plan.slot) :])
+                _put(entries, plan.slot, numbers.detach()[:, :, -len(plan.slot) :])
                 if self.scales is not None and scales is not None:
-                    self.scales[vector, some].index_copy_(1, plan.slot, scales.detach()[:, -len(plan.slot) :])
+                    _put(self.scales[vector, some], plan.slot, scales.detach()[:, -len(plan.slot) :])
             return
         start, stop, _ = some.indices(self.entries.shape[1])
         bounds = torch.tensor([start, stop], device=plan.client.device)
@@ -137,6 +137,17 @@ class FeatureBank:
         """Where the images that arrive next go, and the banks after them, which still have to be written."""
         plan, keeper = self.keeper.plan(evidence)
         return plan, replace(self, keeper=keeper)
+
+
+def _put(target: Tensor, slot: Tensor, values: Tensor) -> None:
+    """Writes values, [..., S], into consecutive slots, which go round at the end: two runs are copied faster than single slots."""
+    if len(slot) == 1:  # the slot may be unknown while a step is exported
+        target.index_copy_(-1, slot, values)
+        return
+    first = int(slot[0])
+    until_end = min(len(slot), target.shape[-1] - first)
+    target[..., first : first + until_end] = values[..., :until_end]
+    target[..., : len(slot) - until_end] = values[..., until_end:]
 
 
 def through_storage(x: Tensor, storage: torch.dtype) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
