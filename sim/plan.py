@@ -13,7 +13,7 @@ from torch import Tensor
 from iciia.adapters import Adapter
 from iciia.backbone import create_backbone
 from iciia.counter import generator
-from iciia.features import FeatureStore, take
+from iciia.features import ArrayStore, FeatureStore
 from sim.artifacts import camera_of, create_module, device_of, feature_dim, image_size
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job
@@ -192,39 +192,19 @@ def _store(scenario: Scenario, data: Images | Features, features: int, classes: 
     return LiveStore.of(data.test, backbone, camera_of(scenario))
 
 
-@dataclass(frozen=True)
-class _StandIn:
-    """A store with the real labels and made-up features, which take as long to look up and to calibrate.
-
-    Args:
-        labels: int64 [M].
-        features: float32 [R, D].
-        logits: float32 [R, C].
-    """
-
-    labels: NDArray[np.int64]
-    features: NDArray[np.float32]
-    logits: NDArray[np.float32]
+class _StandIn(ArrayStore):
+    """A store with the real labels and a few rows of made-up features, which take as long to look up and to calibrate."""
 
     @staticmethod
     def like(labels: NDArray[np.int64], features: int, classes: int) -> "_StandIn":
         rng = generator(0, "plan")
         rows = min(len(labels), 4096)
         return _StandIn(
-            labels, rng.standard_normal((rows, features), np.float32), rng.standard_normal((rows, classes), np.float32)
+            rng.standard_normal((rows, features), np.float32), rng.standard_normal((rows, classes), np.float32), labels
         )
 
-    @property
-    def feature_dim(self) -> int:
-        return self.features.shape[1]
-
-    @property
-    def classes(self) -> int:
-        return self.logits.shape[1]
-
     def gather(self, images: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        rows = images % len(self.features)
-        return take(self.features, rows), take(self.logits, rows)
+        return super().gather(images % len(self.features))
 
 
 def _size(count: int) -> str:
