@@ -44,8 +44,8 @@ def test_run_ends_in_a_table_and_a_folder(scenario_file: Path, tmp_path: Path) -
     for line, row in zip(shown, summary.itertuples(), strict=True):
         assert line.split()[:2] == [row.adapter, f"{100 * row.accuracy:.1f}"]
         assert f" {100 * row.gain:+.1f} [" in line
-    stages = [line.split(":")[0] for line in done.stderr.splitlines()]
-    assert stages == ["training module stream", "simulating clients"]
+    stages = dict.fromkeys(line.split(":")[0] for line in done.stderr.splitlines())  # a slow one has a line a minute
+    assert list(stages) == ["training module stream", "simulating clients"]
 
 
 def test_quiet_is_quiet(scenario_file: Path, tmp_path: Path) -> None:
