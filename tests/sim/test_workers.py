@@ -1,11 +1,13 @@
 """Ray really started and really harmed: killed processes, a lost node, a full disk, an adapter that fails, Ctrl-C."""
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -172,20 +174,32 @@ def test_an_adapter_that_fails_is_named(poisoned: dict[str, Any], tmp_path: Path
         assert len(committed(folder)) == first.client // 4
 
 
-def test_a_worker_that_keeps_dying_fails_the_run(tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory that runs out kills a worker; here banks that no machine can hold stand in for it."""
-    monkeypatch.setattr("sim.engine.check_memory", lambda *arguments: None)
-    settings = tiny()
-    settings["adapters"][1]["bank"]["capacity"] = 2**40
-    with pytest.raises(sim.RunError, match=f"cohort 0 failed {ATTEMPTS} times.*lower clients.cohort"):
-        sim.run(settings, out=tmp_path / "r", workers=1, quiet=True)
+def test_a_cohort_that_keeps_killing_its_worker_fails_the_run(tiny: Make, tmp_path: Path) -> None:
+    """As when memory runs out: whatever worker simulates the cohort is killed, here by SIGKILL."""
+    over = threading.Event()
+
+    def reaper() -> None:
+        while not over.wait(0.02):
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if " ".join(process.cmdline()).startswith("ray::_Worker.simulate"):
+                        process.kill()
+
+    clients = tiny()["clients"] | {"count": 4000, "cohort": 4000}
+    thread = threading.Thread(target=reaper)
+    thread.start()
+    try:
+        with pytest.raises(sim.RunError, match=f"cohort 0 failed {ATTEMPTS} times.*lower clients.cohort"):
+            sim.run(tiny(clients=clients), out=tmp_path / "r", workers=1, quiet=True)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_what_cannot_fit_is_refused(tiny: Make, tmp_path: Path) -> None:
-    settings = tiny()
-    settings["adapters"][1]["bank"]["capacity"] = 10**9
+    clients = tiny()["clients"] | {"cohort": 1_000_000}
     with pytest.raises(sim.RunError, match=r"needs about .* of memory, and .* are free; lower clients.cohort"):
-        sim.run(settings, out=tmp_path / "r", workers=0, quiet=True)
+        sim.run(tiny(clients=clients), out=tmp_path / "r", workers=0, quiet=True)
 
 
 @pytest.fixture
@@ -229,7 +243,7 @@ def test_ray_exports_our_metrics(tiny: Make, tmp_path: Path) -> None:
                     text = answer.read().decode()
             except OSError:
                 return False
-            return "ray_iciia_images_total" in text
+            return "ray_iciia_images_total" in text and "ray_iciia_cohorts_in_flight" in text
 
         wait_for(exported)
     finally:
