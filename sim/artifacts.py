@@ -28,6 +28,7 @@ from sim.data import Classes, Features, Images, open_data
 from sim.data.base import split_by_class
 from sim.errors import DataError
 from sim.live import LiveStore
+from sim.natural import natural_sequences
 from sim.scenario import (
     BackboneSettings,
     ClientsSettings,
@@ -36,7 +37,6 @@ from sim.scenario import (
     Scenario,
     SuddenDriftSettings,
 )
-from sim.stream import ImagesByClass
 from sim.streams import build_stream
 
 FORMAT = 3
@@ -67,6 +67,7 @@ class CloudArtifact:
         temperature: What the backbone's logits are to be divided by, fitted on the calibration part.
         confusion: Joint distribution of predicted and true classes there, float64 [C, C].
         provenance: Where everything came from: digests, versions, how training went.
+        owners: Natural client of each image that clients see, int64 [M]; None if the data have none.
     """
 
     classes: Classes
@@ -77,6 +78,7 @@ class CloudArtifact:
     temperature: float
     confusion: NDArray[np.float64]
     provenance: dict[str, Any]
+    owners: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class _Cloud:
     split: dict[str, int]
     backbone_macs: int | None
     provenance: dict[str, Any]
+    train_clients: NDArray[np.int64] | None
 
 
 def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArtifact:
@@ -127,7 +130,15 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
     }
     confusion = confusion_matrix(logits, labels, temperature)
     return CloudArtifact(
-        cloud.classes, cloud.test, modules, cloud.split, cloud.backbone_macs, temperature, confusion, provenance
+        cloud.classes,
+        cloud.test,
+        modules,
+        cloud.split,
+        cloud.backbone_macs,
+        temperature,
+        confusion,
+        provenance,
+        data.test_clients,
     )
 
 
@@ -239,6 +250,7 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
             },
             "skipped_images": list(data.skipped),
         },
+        train_clients=None if data.train_clients is None else data.train_clients[kept],
     )
 
 
@@ -246,7 +258,9 @@ def _from_features(scenario: Scenario, data: Features) -> _Cloud:
     parts = split(scenario, data)
     sizes = {**{name: len(part) for name, part in parts.items()}, "test": len(data.test.labels)}
     provenance = {"backbone": {"feature_dim": data.train.feature_dim, "classes": data.train.classes}}
-    return _Cloud(data.classes, data.train, parts, data.test, dict(data.key), sizes, None, provenance)
+    return _Cloud(
+        data.classes, data.train, parts, data.test, dict(data.key), sizes, None, provenance, data.train_clients
+    )
 
 
 def _backbone(
@@ -399,6 +413,7 @@ def _module(
         "format": FORMAT,
         "features": cloud.key,
         "module": settings.model_dump(exclude={"precision"}),
+        "source": scenario.clients.source,
         "subset": scenario.clients.subset.model_dump(),
         "superclass": None if cloud.classes.superclass is None else cloud.classes.superclass.tolist(),
         "seed": scenario.cloud_seed,
@@ -445,7 +460,10 @@ def _sampler(
 ) -> Callable[[np.random.Generator, int], NDArray[np.int64]]:
     """Streams of simulated training clients over one part of the cloud's images."""
     images = cloud.parts[part]
-    by_class = ImagesByClass.of(np.asarray(cloud.train.labels)[images], len(cloud.classes))
+    if scenario.clients.source == "natural" and cloud.train_clients is not None:
+        every = settings.drift_every if settings.recipe == "stream" else None
+        drawn = natural_sequences(cloud.train_clients[images], settings.length, every)
+        return lambda rng, count: images[drawn(rng, count)]
     clients = ClientsSettings(
         count=1,
         images=settings.length,
@@ -456,7 +474,8 @@ def _sampler(
     )
     # a seed of its own, so that no training client is one of the simulated clients
     seed = int(generator(scenario.cloud_seed, f"sampler {part}").integers(2**62))
-    stream = build_stream(clients, seed, cloud.classes.superclass, by_class)
+    labels = np.asarray(cloud.train.labels)[images]
+    stream = build_stream(clients, seed, cloud.classes.superclass, labels, len(cloud.classes))
 
     def sample(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
         numbers = rng.integers(2**62, size=count)

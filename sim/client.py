@@ -21,7 +21,7 @@ from sim.errors import SimulationError
 from sim.live import LiveStore
 from sim.scenario import Scenario
 from sim.staleness import measure_staleness, subsets_of
-from sim.stream import ImagesByClass, Stream
+from sim.stream import Streams
 from sim.streams import build_stream
 
 
@@ -34,26 +34,34 @@ class Job:
         superclass: Superclass of each class, int64 [C]; None where classes are not grouped.
         store: Features of the images that clients see.
         modules: Trained modules by name.
+        owners: Natural client of each image, int64 [M]; None if the data have none.
     """
 
     scenario: Scenario
     superclass: NDArray[np.int64] | None
     store: FeatureStore
     modules: Mapping[str, ICIIA]
+    owners: NDArray[np.int64] | None = None
 
-    def stream(self) -> Stream:
+    def stream(self) -> Streams:
         """The clients' streams."""
-        images = ImagesByClass.of(np.asarray(self.store.labels), self.store.classes)
-        return build_stream(self.scenario.clients, self.scenario.seed, self.superclass, images)
+        labels = np.asarray(self.store.labels)
+        return build_stream(
+            self.scenario.clients, self.scenario.seed, self.superclass, labels, self.store.classes, self.owners
+        )
 
 
 @dataclass(frozen=True)
 class CohortResult:
     """What happened to the clients of one cohort; clients that only pad it are left out.
 
+    Streams may be of different lengths; T is that of the longest or more, and what lies beyond a stream's end does not count.
+
     Args:
         cohort: Its number.
         clients: Client numbers, int64 [K].
+        owners: Natural client that each is, int64 [K]; None if streams are drawn.
+        lengths: Images in their streams, int64 [K].
         plan: Their class priors.
         staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
         segments: Segment of the plan at each step, int64 [K, T].
@@ -66,6 +74,8 @@ class CohortResult:
 
     cohort: int
     clients: NDArray[np.int64]
+    owners: NDArray[np.int64] | None
+    lengths: NDArray[np.int64]
     plan: Plan
     staleness: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.int64]
@@ -76,9 +86,14 @@ class CohortResult:
     losses: NDArray[np.float32]
 
     @property
+    def within(self) -> NDArray[np.bool_]:
+        """Whether each step is within its client's stream, bool [K, T]."""
+        return np.arange(self.labels.shape[1]) < self.lengths[:, None]
+
+    @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is right, bool [A, K, T]."""
-        return self.predictions == self.labels
+        """Whether each prediction counts and is right, bool [A, K, T]."""
+        return (self.predictions == self.labels) & self.within
 
 
 class CohortSimulator:
@@ -168,8 +183,9 @@ class CohortSimulator:
             for name, adapter in self.adapters.items()
             if isinstance(adapter, IciiaAdapter) and adapter.diagnostics
         }
-        everybody = self.stream.images.count / self.stream.images.count.sum()
-        subsets = subsets_of(plan, settings.subset.reserve_ratio, everybody) if diagnosed else np.zeros(0, dtype=bool)
+        subsets = np.zeros(0, dtype=bool)
+        if diagnosed:
+            subsets = subsets_of(plan, settings.subset.reserve_ratio, self.stream.everybody)
         for chunk in self.stream.chunks(clients, length or settings.chunk, plan):
             if isinstance(self.store, LiveStore):
                 features, logits = self.store.look_up(chunk.images, clients, chunk.step)
@@ -198,7 +214,9 @@ class CohortSimulator:
             )
         joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
-        return CohortResult(cohort, clients[kept], plan.rows(kept), staleness, *joined)
+        clients = clients[kept]
+        owners, lengths = self.stream.owner(clients), self.stream.lengths(clients)
+        return CohortResult(cohort, clients, owners, lengths, plan.rows(kept), staleness, *joined)
 
 
 class PredictionFailed(Exception):

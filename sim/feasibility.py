@@ -23,7 +23,7 @@ from sim.scenario import (
     Scenario,
 )
 from sim.scenario_file import Document, Key
-from sim.stream import ImagesByClass
+from sim.stream import GroupedImages, Stream
 from sim.streams import build_drift, build_stream, subset_sizes
 from sim.testing import check_drift
 from sim.validation import dotted
@@ -56,12 +56,28 @@ def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
     except DataError as error:
         yield ("data",), str(error)
         return
-    subsets = list(_subset_problems(scenario, data))
-    yield from subsets
-    if not subsets:
-        yield from _shortages(scenario, data)
+    if scenario.clients.source == "natural":
+        yield from _natural_problems(scenario, data)
+    else:
+        subsets = list(_subset_problems(scenario, data))
+        yield from subsets
+        if not subsets:
+            yield from _shortages(scenario, data)
     yield from _empty_parts(scenario, data)
     yield from _dimension_problems(scenario, data)
+
+
+def _natural_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
+    """Whether the data have as many clients of their own as the scenario takes."""
+    if data.test_clients is None:
+        yield (
+            ("clients", "source"),
+            f'got "natural", and these {scenario.data.kind} data do not say whose an image is; set drawn',
+        )
+        return
+    there = len(np.unique(data.test_clients))
+    if scenario.clients.count > there:
+        yield ("clients", "count"), f"got {scenario.clients.count}, and the data have {there} natural clients"
 
 
 def _subset_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
@@ -129,7 +145,7 @@ def _own_problems(scenario: Scenario, drift: OwnDriftSettings) -> Iterator[tuple
         yield key, str(error)
         return
     try:
-        check_drift(lambda seed: build_drift(drift, seed), scenario.clients.images)
+        check_drift(lambda seed: build_drift(drift, seed), int(scenario.clients.images))
     except AssertionError as error:
         yield key, f"{drift.process} {error}"
 
@@ -137,14 +153,16 @@ def _own_problems(scenario: Scenario, drift: OwnDriftSettings) -> Iterator[tuple
 def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
     """Whether a client asks for more images of a class than there are, without replacement."""
     clients = scenario.clients
-    images = ImagesByClass.of(np.asarray(data.test.labels), len(data.classes))
+    images = GroupedImages.of(np.asarray(data.test.labels), len(data.classes))
     if (images.count == 0).any():
         name = data.classes.names[int(np.argmin(images.count))]
         yield ("data",), f"class {name!r} has no image for the clients; every class needs one"
         return
-    if clients.sampling != "without_replacement" or images.count.min() >= clients.images:
+    stream = build_stream(clients, scenario.seed, data.classes.superclass, data.test.labels, len(data.classes))
+    if clients.sampling != "without_replacement" or not isinstance(stream, Stream):
         return
-    stream = build_stream(clients, scenario.seed, data.classes.superclass, images)
+    if images.count.min() >= stream.steps:
+        return
     for first in range(0, clients.count, CLIENTS_AT_A_TIME):
         numbers = np.arange(first, min(first + CLIENTS_AT_A_TIME, clients.count))
         most = stream.most_of_a_class(numbers)

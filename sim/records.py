@@ -72,7 +72,7 @@ def cohort_tables(
         _calibration_sums(result, correct, adapters),
         _aligned_sums("aligned", correct, adapters, drifts, window, horizon),
         _metric_sums(result, correct, adapters, drifts, window, horizon),
-        audit_sums(result.plan, result.images, result.labels, window, largest_bank),
+        audit_sums(result.plan, result.images, result.labels, result.lengths, window, largest_bank),
         answer_sums(result, adapters, window),
     ):
         for table, adapter, key, measure, value in part:
@@ -106,40 +106,50 @@ def _named(adapters: Sequence[str], per_adapter: int) -> pa.DictionaryArray:
 def _windows(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], window: int) -> pa.Table:
     steps = np.arange(0, correct.shape[2], window)
     right = np.add.reduceat(correct, steps, axis=2, dtype=np.int32)  # [A, K, W]
-    images = np.diff(np.append(steps, correct.shape[2]))
-    shape = right.shape
+    images = np.clip(result.lengths[:, None] - steps, 0, window)  # [K, W]
+    row, number = np.nonzero(images)
+
+    def repeated(values: NDArray[np.integer]) -> NDArray[np.integer]:
+        return np.tile(values, len(adapters))
+
     return tables.make(
         "windows",
         {
-            "client": np.broadcast_to(result.clients[:, None], shape).ravel(),
-            "window": np.broadcast_to(np.arange(len(steps)), shape).ravel(),
-            "step": np.broadcast_to(steps, shape).ravel(),
-            "adapter": _named(adapters, shape[1] * shape[2]),
-            "images": np.broadcast_to(images, shape).ravel(),
-            "correct": right.ravel(),
+            "client": repeated(result.clients[row]),
+            "window": repeated(number),
+            "step": repeated(steps[number]),
+            "adapter": _named(adapters, len(row)),
+            "images": repeated(images[row, number]),
+            "correct": right[:, row, number].ravel(),
         },
     )
 
 
-def _per_client(correct: NDArray[np.bool_], adapters: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _per_client(
+    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Accuracy of each adapter and client, and its gain over the backbone, each [A, K]."""
-    accuracy = correct.mean(axis=2, dtype=np.float64)
+    accuracy = correct.sum(axis=2, dtype=np.float64) / result.lengths
     return accuracy, accuracy - accuracy[adapters.index("backbone")]
 
 
 def _clients(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> pa.Table:
-    accuracy, gain = _per_client(correct, adapters)
+    accuracy, gain = _per_client(result, correct, adapters)
     shape = accuracy.shape
+    losses = result.losses.sum(axis=2, dtype=np.float64, where=result.within)
     return tables.make(
         "clients",
         {
             "client": np.broadcast_to(result.clients, shape).ravel(),
+            "natural_client": pa.nulls(accuracy.size)
+            if result.owners is None
+            else np.broadcast_to(result.owners, shape).ravel(),
             "adapter": _named(adapters, shape[1]),
-            "images": np.full(shape, correct.shape[2]).ravel(),
+            "images": np.broadcast_to(result.lengths, shape).ravel(),
             "correct": correct.sum(axis=2).ravel(),
             "accuracy": accuracy.ravel(),
             "gain": gain.ravel(),
-            "nll": result.losses.mean(axis=2, dtype=np.float64).ravel(),
+            "nll": (losses / result.lengths).ravel(),
         },
     )
 
@@ -164,26 +174,25 @@ class _Drifts:
 
     @staticmethod
     def of(result: CohortResult, window: int, horizon: int) -> "_Drifts":
-        steps = result.labels.shape[1]
-        row, segment = np.nonzero((result.plan.severity > 0) & (result.plan.starts < steps))
+        row, segment = np.nonzero((result.plan.severity > 0) & (result.plan.starts < result.lengths[:, None]))
         step = result.plan.starts[row, segment]
         same = row[1:] == row[:-1]
         previous = np.where(np.append(False, same), np.append(0, step[:-1]), 0)
-        following = np.where(np.append(same, False), np.append(step[1:], steps), steps)
+        following = np.where(np.append(same, False), np.append(step[1:], 0), result.lengths[row])
         return _Drifts(row, segment, step, np.maximum(previous, step - window), np.minimum(following, step + horizon))
 
     def where(self, kept: NDArray[np.bool_]) -> "_Drifts":
         """Some of them."""
         return _Drifts(*(part[kept] for part in vars(self).values()))
 
-    def placebos(self, num_clients: int, steps: int, window: int, horizon: int) -> "_Drifts":
+    def placebos(self, lengths: NDArray[np.int64], window: int, horizon: int) -> "_Drifts":
         """Points where nothing drifts: the latest of each stretch between drifts that has a window before and a horizon after."""
-        row = np.concatenate([np.arange(num_clients), self.row])
-        start = np.concatenate([np.zeros(num_clients, dtype=np.int64), self.step])
+        row = np.concatenate([np.arange(len(lengths)), self.row])
+        start = np.concatenate([np.zeros(len(lengths), dtype=np.int64), self.step])
         order = np.lexsort((start, row))
         row, start = row[order], start[order]
         same = row[1:] == row[:-1]
-        stop = np.where(np.append(same, False), np.append(start[1:], steps), steps)
+        stop = np.where(np.append(same, False), np.append(start[1:], 0), lengths[row])
         step = stop - horizon
         found = _Drifts(row, np.zeros_like(row), step, step - window, stop)
         return found.where(step - window >= start)
@@ -237,17 +246,21 @@ def _drift_rows(
 
 
 def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
-    shape = result.predictions.shape
+    row, step = np.nonzero(result.within)
+
+    def repeated(values: NDArray[np.integer]) -> NDArray[np.integer]:
+        return np.tile(values, len(adapters))
+
     return tables.make(
         "events",
         {
-            "client": np.broadcast_to(result.clients[:, None], shape).ravel(),
-            "step": np.broadcast_to(np.arange(shape[2]), shape).ravel(),
-            "adapter": _named(adapters, shape[1] * shape[2]),
-            "image": np.broadcast_to(result.images, shape).ravel(),
-            "label": np.broadcast_to(result.labels, shape).ravel(),
-            "prediction": result.predictions.ravel(),
-            "confidence": result.confidences.ravel(),
+            "client": repeated(result.clients[row]),
+            "step": repeated(step),
+            "adapter": _named(adapters, len(row)),
+            "image": repeated(result.images[row, step]),
+            "label": repeated(result.labels[row, step]),
+            "prediction": result.predictions[:, row, step].ravel(),
+            "confidence": result.confidences[:, row, step].ravel(),
         },
     )
 
@@ -255,18 +268,19 @@ def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
 def _adapter_sums(
     result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], drifts: _Drifts, window: int
 ) -> Part:
-    accuracy, gain = _per_client(correct, adapters)
+    accuracy, gain = _per_client(result, correct, adapters)
     images_before, before, images_after, after = _around(correct, drifts, window)
+    within = result.within
     for a, name in enumerate(adapters):
         measures = {
             "clients": len(result.clients),
-            "images": correct[a].size,
+            "images": result.lengths.sum(),
             "correct": correct[a].sum(),
             "accuracy": accuracy[a].sum(),
             "accuracy_squared": (accuracy[a] ** 2).sum(),
             "gain": gain[a].sum(),
             "gain_squared": (gain[a] ** 2).sum(),
-            "nll": result.losses[a].sum(dtype=np.float64),
+            "nll": result.losses[a].sum(dtype=np.float64, where=within),
             "images_before": images_before.sum(),
             "correct_before": before[a].sum(),
             "images_after": images_after.sum(),
@@ -277,7 +291,7 @@ def _adapter_sums(
 
 
 def _class_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
-    images = np.bincount(result.labels.ravel())
+    images = np.bincount(result.labels[result.within])
     for a, name in enumerate(adapters):
         right = np.bincount(result.labels[correct[a]], minlength=len(images))
         for c in np.flatnonzero(images).tolist():
@@ -287,12 +301,13 @@ def _class_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequ
 
 def _calibration_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
     bins = np.minimum((result.confidences * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    within = result.within
     for a, name in enumerate(adapters):
-        place = bins[a].ravel()
+        place = bins[a][within]
         measures = {
             "images": np.bincount(place, minlength=CALIBRATION_BINS),
-            "correct": np.bincount(place, correct[a].ravel(), CALIBRATION_BINS),
-            "confidence": np.bincount(place, result.confidences[a].ravel().astype(np.float64), CALIBRATION_BINS),
+            "correct": np.bincount(place, correct[a][within], CALIBRATION_BINS),
+            "confidence": np.bincount(place, result.confidences[a][within].astype(np.float64), CALIBRATION_BINS),
         }
         for measure, values in measures.items():
             for number, value in enumerate(values):
@@ -328,7 +343,7 @@ def _metric_sums(
     horizon: int,
 ) -> Part:
     """What `sim.drift_metrics` needs beside the aligned curves."""
-    placebos = drifts.placebos(len(result.clients), result.labels.shape[1], window, horizon)
+    placebos = drifts.placebos(result.lengths, window, horizon)
     yield from _aligned_sums("placebo", correct, adapters, placebos, window, horizon)
     followed = drifts.after - drifts.step == horizon
     whole = drifts.where(followed & (drifts.step - drifts.before == window))

@@ -48,11 +48,12 @@ TABLES: Mapping[str, Table] = {
     ),
     "clients": Table(
         _schema(
-            client=pa.int64(), adapter=_NAME, images=pa.int32(), correct=pa.int32(), accuracy=pa.float64(),
-            gain=pa.float64(), nll=pa.float64(),
+            client=pa.int64(), natural_client=pa.int64(), adapter=_NAME, images=pa.int32(), correct=pa.int32(),
+            accuracy=pa.float64(), gain=pa.float64(), nll=pa.float64(),
         ),
         True,
-        "client x adapter; gain is over the backbone on the same images, nll the mean negative log-likelihood in nats",
+        "client x adapter; natural_client is the data's own number of it (null for drawn streams), gain is over the backbone on "
+        "the same images, nll the mean negative log-likelihood in nats",
     ),
     "drifts": Table(
         _schema(

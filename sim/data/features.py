@@ -24,7 +24,8 @@ def open_features(train: Path, test: Path, superclasses: Path | None) -> Feature
     Raises:
         DataError: A file or an array is missing, of the wrong shape or type, or holds NaN or infinity.
     """
-    stores = [_read(train), _read(test)]
+    (train_store, train_clients), (test_store, test_clients) = _read(train), _read(test)
+    stores = [train_store, test_store]
     for name in ("features", "logits"):
         a, b = (getattr(store, name).shape[1] for store in stores)
         if a != b:
@@ -36,10 +37,13 @@ def open_features(train: Path, test: Path, superclasses: Path | None) -> Feature
     names = [str(c) for c in range(num_classes)]
     groups = read_superclasses(superclasses, num_classes) if superclasses else (None, ())
     key = {"kind": "features", "train": _digest(train), "test": _digest(test)}
-    return Features(key, Classes(names, *groups), stores[0], stores[1])
+    if (train_clients is None) != (test_clients is None):
+        without = train if train_clients is None else test
+        raise DataError(f"{without}: has no array 'clients', and the other file has; give it in both or in none")
+    return Features(key, Classes(names, *groups), train_store, test_store, train_clients, test_clients)
 
 
-def _read(path: Path) -> ArrayStore:
+def _read(path: Path) -> tuple[ArrayStore, NDArray[np.int64] | None]:
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -47,6 +51,7 @@ def _read(path: Path) -> ArrayStore:
                 if name not in file.files:
                     raise DataError(f"{path}: has no array {name!r}, only {', '.join(file.files) or 'nothing'}")
                 arrays[name] = file[name]
+            clients = file["clients"] if "clients" in file.files else None
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{path}: cannot be read as an .npz file of plain arrays: {error}") from error
     features, logits, labels = arrays["features"], arrays["logits"], arrays["labels"]
@@ -63,7 +68,14 @@ def _read(path: Path) -> ArrayStore:
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
         if len(bad):
             raise DataError(f"{path}: {name} has NaN or infinity in {len(bad)} rows, the first is row {bad[0]}")
-    return ArrayStore(features.astype(np.float32), logits.astype(np.float32), labels.astype(np.int64))
+    if clients is not None:
+        if clients.shape != labels.shape or not np.issubdtype(clients.dtype, np.integer) or clients.min() < 0:
+            raise DataError(
+                f"{path}: clients is {clients.dtype} {list(clients.shape)}; expected integers [{len(labels)}] of 0 or more, "
+                "the natural client of each image"
+            )
+        clients = clients.astype(np.int64)
+    return ArrayStore(features.astype(np.float32), logits.astype(np.float32), labels.astype(np.int64)), clients
 
 
 def _digest(path: Path) -> str:
