@@ -59,8 +59,8 @@ class ImageFolderData(Settings):
 
 
 class FeaturesData(Settings):
-    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C], `labels` [M] and, for natural clients,
-    `clients` [M]."""
+    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C], `labels` [M], or attributes of 0 and
+    1, [M, C]. With `clients` [M] they have natural clients."""
 
     kind: Literal["features"]
     train: str
