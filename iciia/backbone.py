@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from iciia.backbones import OWN
 from iciia.images import ImageSource, as_float, in_batches
+from iciia.labels import loss_of
 
 Progress = Callable[[int, int], None]
 """Called with (done, all) while something long is under way."""
@@ -230,7 +231,7 @@ def train_backbone(
     seed: int,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """Trains all of a backbone's weights: cross-entropy, AdamW, one-cycle learning rate.
+    """Trains all of a backbone's weights: cross-entropy (binary for attributes), AdamW, one-cycle learning rate.
 
     Args:
         backbone: Trained in place.
@@ -257,7 +258,7 @@ def train_backbone(
                 part = order[start : start + batch]
                 _, logits = backbone.forward(source.read(part))
                 labels = torch.from_numpy(source.labels[part]).to(backbone.device)
-                loss = F.cross_entropy(logits, labels)
+                loss = loss_of(logits, labels)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

@@ -123,7 +123,8 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     features, classes = feature_dim(scenario, data), len(data.classes)
     modules = {name: create_module(one, features, classes, 0).eval() for name, one in scenario.modules.items()}
     store = _store(scenario, data, features, classes)
-    simulator = CohortSimulator(Job(scenario, data.classes.superclass, store, modules))
+    simulator = CohortSimulator(Job(scenario, data.classes.superclass, store, modules, data.test_clients))
+    images = int(simulator.stream.lengths(np.arange(scenario.clients.count)).sum())
     layout = layout_of(scenario, Path())
     check_memory(scenario, simulator.adapters.values(), features, classes, workers)
     with one_thread():
@@ -140,7 +141,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     waiting = max(layout.per_range, 2 * QUEUED_PER_WORKER * workers) * (rows + sums)
     return Plan(
         clients=scenario.clients.count,
-        images=scenario.clients.count * scenario.clients.images,
+        images=images,
         adapters=len(costs),
         cohorts=scenario.cohorts,
         workers=workers,
@@ -149,7 +150,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
         available_bytes=psutil.virtual_memory().available,
         store_bytes=store_bytes,
         report_bytes=scenario.cohorts * rows + len(layout.ranges()) * sums,
-        macs=scenario.clients.count * scenario.clients.images * sum(cost.macs_per_image for cost in costs),
+        macs=images * sum(cost.macs_per_image for cost in costs),
         cohort_seconds=seconds,
     )
 

@@ -59,7 +59,8 @@ class ImageFolderData(Settings):
 
 
 class FeaturesData(Settings):
-    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C] and `labels` [M]."""
+    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C], `labels` [M], or attributes of 0 and
+    1, [M, C]. With `clients` [M] they have natural clients."""
 
     kind: Literal["features"]
     train: str
@@ -307,6 +308,8 @@ class OrderSettings(Settings):
     run_length: Annotated[float, Field(ge=1)] = 1.0
     """Images in a run on average. The images of a run are of one class as long as the prior stays; the prior itself is
     kept at every step."""
+    as_stored: bool = False
+    """Whether natural clients' images come in the order of the data, and not in a random one."""
 
 
 class CorruptionSettings(Settings):
@@ -321,10 +324,13 @@ class CorruptionSettings(Settings):
 class ClientsSettings(Settings):
     """Who the clients are and what they see."""
 
+    source: Literal["drawn", "natural"] = "drawn"
+    """Where their streams come from. drawn: from class subsets, as `subset`, `drift`, `order` and `sampling` say. natural: from the
+    data's own clients, each with its own images; `count` beyond which they are not all taken are a random choice."""
     count: PositiveInt
     """Number of clients."""
-    images: PositiveInt
-    """Images in each client's stream."""
+    images: PositiveInt | Literal["all"]
+    """Images in each client's stream; of natural clients at most so many, or `all` that each has."""
     cohort: PositiveInt = 64
     """Clients simulated together; part of what decides the last bits of a result."""
     chunk: PositiveInt = 50

@@ -113,8 +113,29 @@ def _check_clients(sections: _Sections) -> Found:
     clients: ClientsSettings | None = sections.get("clients")
     if clients is None:
         return
-    for name, message in check_drift_settings(clients, sections.document.folder):
+    if clients.source == "natural":
+        yield from _check_natural(clients)
+        return
+    if clients.images == "all":
+        yield ("clients", "images"), 'got "all", which only natural clients have; give a number, or set source: natural'
+        return
+    if clients.order.as_stored:
+        yield ("clients", "order", "as_stored"), "drawn streams have no stored order; remove it, or set source: natural"
+    for name, message in check_drift_settings(clients, clients.images, sections.document.folder):
         yield ("clients", *name.split(".")), message
+
+
+def _check_natural(clients: ClientsSettings) -> Found:
+    """Natural clients leave nothing to draw."""
+    drawn = {"subset": clients.subset, "drift": clients.drift, "sampling": clients.sampling}
+    for name, value in drawn.items():
+        if value != ClientsSettings.model_fields[name].get_default():
+            yield ("clients", name), "describes drawn streams, and natural clients bring their own; remove it"
+    if clients.order.run_length != 1.0:
+        yield (
+            ("clients", "order", "run_length"),
+            "describes drawn streams, and natural clients bring their own order; remove it",
+        )
 
 
 def _check_backbone(sections: _Sections) -> Found:
