@@ -427,6 +427,9 @@ class Scenario(Settings):
     """Names the report's folder."""
     seed: Seed = 0
     """Seed of the streams, and of training unless `cloud.seed` is given."""
+    protocol: Literal["stream", "paper_batch", "leave_one_out"] = "stream"
+    """stream: predict, score, remember. The paper's two have no time. paper_batch: a client's images in sets of capacity + 1 that
+    all see each other. leave_one_out: each image with the first others of its client, as many as the bank's capacity."""
     data: Data
     """What clients see."""
     backbone: BackboneSettings | None = None

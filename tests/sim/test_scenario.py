@@ -53,8 +53,8 @@ incremental, recurring, prior, own)
   line 15  adapters[1].bank.capacity[1]   got -1; expected 0 or more
   line 16  adapters[2].bank               got 3; expected keys and values
   line 16  adapters[2].module             is missing
-  line 17  reprot                         unknown key; did you mean "report"? (name, seed, data, backbone, cloud, \
-modules, clients, adapters, report, sweep)"""
+  line 17  reprot                         unknown key; did you mean "report"? (name, seed, protocol, data, backbone, \
+cloud, modules, clients, adapters, report, sweep)"""
 
 Make = Callable[..., dict[str, Any]]
 
