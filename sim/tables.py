@@ -139,7 +139,8 @@ TABLES: Mapping[str, Table] = {
             bank_capacity=pa.int64(), sees=pa.string(), accuracy=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
             gain_ci_high=pa.float64(), state_bytes=pa.int64(), macs_per_image=pa.int64(),
             on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(),
-            smallest_within_a_point=pa.bool_(), drop=pa.float64(), recovery_images=pa.int64(), worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
+            smallest_within_a_point=pa.bool_(), drop=pa.float64(), recovery_images=pa.int64(),
+            worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
         ),
         False,
         "an adapter; frontiers are over all adapters that see images alone, smallest_within_a_point over the capacities of one "
