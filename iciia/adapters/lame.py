@@ -19,7 +19,6 @@ MOST_IMAGES = 64
 MOST_ITERATIONS = 100
 SMALLEST_MOVE = 1e-8
 NEIGHBOUR = 5
-NEGLIGIBLE = 1e-5
 
 
 class LameAdapter(Adapter):
@@ -28,9 +27,6 @@ class LameAdapter(Adapter):
 
     w_ij = exp(-d_ij^2 / 2 sigma^2) with d the distance of unit-length features and sigma its mean to the 5th neighbour, the image
     itself counted. float64 throughout, so that every problem stops at the same iteration however many are solved together.
-
-    A class whose p sums to less than 1e-5 / lambda over a window is taken to have no neighbours: they could move its probability by
-    no more than a part in 1e5.
 
     Args:
         source: D and C.
@@ -75,35 +71,28 @@ class LameAdapter(Adapter):
     def _solve(self, bank: Tensor, p: Tensor, member: Tensor, used: Tensor) -> Tensor:
         """Each target's row of Y, float64 [T, C], for one client's images, [S, D] and [S, C]."""
         weights = self.affinity * _affinities(bank, member, used)  # [T, n, n]
-        total = used.double().unsqueeze(1) @ p[member]  # [T, 1, C]
-        kept = self.affinity * total > NEGLIGIBLE
-        columns = kept.any(dim=0).any(dim=0)
-        # the other classes have no neighbours and can go together
-        q = p[:, columns][member] * kept[:, :, columns]
-        q = torch.cat([q, (1.0 - q.sum(dim=2, keepdim=True)).clamp_min(0.0)], dim=2)
-        log_q = q.log()
+        p = p[member] * used.unsqueeze(2)  # [T, n, C]
+        found = p[:, -1].clone()
         going = torch.arange(len(member))
-        factor = torch.zeros(
-            len(member), q.shape[2], dtype=torch.float64
-        )  # what p is multiplied by in the target's row
-        pull = _pull(weights, q)
-        energy = -(q * pull).sum(dim=(1, 2))
+        pull = weights @ p  # lambda sum_j w_ij Y_j
+        energy = -(p * pull).sum(dim=(1, 2))
         for _ in range(MOST_ITERATIONS):
-            exponent = log_q + pull
-            normaliser = torch.logsumexp(exponent, dim=2, keepdim=True)
-            y = torch.exp(exponent - normaliser) * used[going].unsqueeze(2)
-            factor[going] = torch.exp(pull[:, -1] - normaliser[:, -1])
-            after = _pull(weights, y)
-            moved = (y * (pull - after)).sum(dim=(1, 2)) - (normaliser.squeeze(2) * used[going]).sum(dim=1)
+            highest = pull.amax(dim=2, keepdim=True)
+            y = torch.sub(pull, highest).exp_().mul_(p)
+            total = y.sum(dim=2, keepdim=True).clamp_min_(torch.finfo(torch.float64).tiny)
+            y /= total
+            found[going] = y[:, -1]
+            after = weights @ y
+            # log Y_i / p_i is the pull on i without its normaliser
+            normaliser = (total.log_() + highest).squeeze(2) * used[going]
+            moved = (y * pull.sub_(after)).sum(dim=(1, 2)) - normaliser.sum(dim=1)
             stay = (moved - energy).abs() > SMALLEST_MOVE * energy.abs()
-            going, pull, energy = going[stay], after[stay], moved[stay]
-            if not len(going):
+            if not stay.any():
                 break
-            weights, log_q = weights[stay], log_q[stay]
-        target = p[member[:, -1]]
-        y = target * factor[:, -1:]
-        y[:, columns] = torch.where(kept[:, 0, columns], target[:, columns] * factor[:, :-1], y[:, columns])
-        return y
+            if not stay.all():
+                going, weights, p, after, moved = (x[stay] for x in (going, weights, p, after, moved))
+            pull, energy = after, moved
+        return found
 
     def cost(self) -> Cost:
         """At most: (N + 1)^2 D for the distances, and (N + 1)^2 C in each of 100 iterations."""
@@ -124,10 +113,3 @@ def _affinities(bank: Tensor, member: Tensor, used: Tensor) -> Tensor:
     sigma = distance.masked_fill(~used, 0.0).sum(dim=1) / count
     width = (2.0 * sigma.square()).clamp_min(torch.finfo(torch.float64).tiny)
     return torch.exp(-squared / width.view(-1, 1, 1)) * pair
-
-
-def _pull(weights: Tensor, y: Tensor) -> Tensor:
-    """lambda sum_j w_ij Y_j, [T, n, C]; nothing pulls the last column, the classes without neighbours."""
-    pull = weights @ y
-    pull[:, :, -1] = 0.0
-    return pull
