@@ -14,15 +14,17 @@ from scipy import stats
 import sim
 
 PREDICTED = """\
-Before the runs, after a look at one cell (glyphs, seed 1, 150 images, a drift every 100, single images) in which ICIIA gained 10 to 12
-points, em_prior 0.8, bbse, prior_correction, prototype and t3a between -0.4 and +0.2, kNN lost 46 to 56, LAME lost, finetuned_head gained 1
-and prompt 2, we wrote down:
+Before the runs, after a look at one cell (glyphs, seed 1, 150 images, a drift every 100, single images) in which ICIIA
+gained 10 to 12 points, em_prior 0.8, bbse, prior_correction, prototype and t3a between -0.4 and +0.2, kNN lost 46 to 56,
+LAME lost, finetuned_head gained 1 and prompt 2, we wrote down:
 
-1. Glyphs, single images: ICIIA wins by 5 points or more over everything that sees images alone, with and without drift. Digits: nothing
-   is told apart; the backbone is right in 98.8 %.
-2. Runs of eight: LAME, kNN, em_prior and prior_correction gain much more than on single images, and LAME or em_prior comes within 3
-   points of ICIIA on glyphs or passes it, since what repeats is the class itself and ICIIA was trained on single images.
-3. last_label is right in more than 80 % on runs of eight: above the backbone on glyphs, so that accuracy alone says little there.
+1. Glyphs, single images: ICIIA wins by 5 points or more over everything that sees images alone, with and without drift.
+   Digits: nothing  is told apart; the backbone is right in 98.8 %.
+2. Runs of eight: LAME, kNN, em_prior and prior_correction gain much more than on single images, and LAME or em_prior comes
+   within 3  points of ICIIA on glyphs or passes it, since what repeats is the class itself and ICIIA was trained on single
+   images.
+3. last_label is right in more than 80 % on runs of eight: above the backbone on glyphs, so that accuracy alone says little
+   there.
 4. Without drift a window of 64 is at least as good as one of 16 for ICIIA; with a drift every 80 images 16 is better.
 5. finetuned_head and prompt gain without drift and lose most of it with drift, since they learn the first subset.
 6. oracle_prior equals the oracle (priors are uniform in a subset) but for its likelihood.
@@ -41,10 +43,10 @@ def interval(values: "pd.Series[float]") -> str:
 def page(folders: list[str]) -> None:
     print("# Every rival on the same stream\n")
     print(
-        "All adapters see the same streams in the same pass. Streaming protocol: predict, score, remember; everything starts empty. "
-        "Gain over the backbone in points of accuracy, paired by client, mean over three seeds (training, split and streams all anew) "
-        "with its 95 % t-interval over the seeds. Costs are by formula, for one image and one client; what each adapter is stands in "
-        "[docs/adapters.md](../../docs/adapters.md).\n"
+        "All adapters see the same streams in the same pass. Streaming protocol: predict, score, remember; everything starts "
+        "empty. Gain over the backbone in points of accuracy, paired by client, mean over three seeds (training, split and "
+        "streams all anew) with its 95 % t-interval over the seeds. Costs are by formula, for one image and one client; what each "
+        "adapter is stands in [docs/adapters.md](../../docs/adapters.md).\n"
     )
     print("Made by:\n")
     print("\n".join(f"    {line}" for line in (__doc__ or "").splitlines()[2:]))
