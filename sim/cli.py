@@ -12,6 +12,7 @@ from rich.console import Console
 from iciia.paper import CAPACITY
 from sim.bench import measure
 from sim.bench_kernels import measure_kernels
+from sim.bench_latency import measure_latency
 from sim.cache import Cache
 from sim.engine import replay as replay_client
 from sim.engine import run as run_scenario
@@ -214,8 +215,16 @@ def overhead(
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the clients, and short repetitions.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each CPU if left out.")] = None,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Measure adapters on a device instead: one image at a time, one thread.")
+    ] = False,
+    scenario: Annotated[str, typer.Option(help="With --latency: whose adapters and sizes.")] = "baselines/glyphs",
 ) -> None:
     """Measure the simulator: the kernels on one thread, time by stage, and the whole against its bare kernel."""
+    if latency:
+        for line in measure_latency(scenario, seconds=0.2 if quick else 2.0):
+            print(line, flush=True)
+        return
     for line in measure_kernels(seconds=0.5 if quick else 4.0):
         print(line, flush=True)
     for line in measure(quick, workers or cpus_here()).lines():
