@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from iciia.images import ImageSource, as_float, in_batches
+from iciia.labels import loss_of
 
 Progress = Callable[[int, int], None]
 """Called with (done, all) while something long is under way."""
@@ -156,7 +157,7 @@ def train_backbone(
     seed: int,
     progress: Progress = lambda done, total: None,
 ) -> None:
-    """Trains all of a backbone's weights: cross-entropy, AdamW, one-cycle learning rate.
+    """Trains all of a backbone's weights: cross-entropy (binary for attributes), AdamW, one-cycle learning rate.
 
     Args:
         backbone: Trained in place.
@@ -183,7 +184,7 @@ def train_backbone(
                 part = order[start : start + batch]
                 _, logits = backbone.forward(source.read(part))
                 labels = torch.from_numpy(source.labels[part]).to(backbone.device)
-                loss = F.cross_entropy(logits, labels)
+                loss = loss_of(logits, labels)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 optimizer.step()

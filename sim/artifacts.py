@@ -21,6 +21,7 @@ from iciia.cloud import Recipe, TrainingHistory, train
 from iciia.counter import generator
 from iciia.features import ArrayStore, FeatureStore
 from iciia.images import ImageSource
+from iciia.labels import accuracy_of
 from iciia.model import ICIIA
 from sim.cache import Cache, digest
 from sim.corruption import Corruption
@@ -63,7 +64,8 @@ class CloudArtifact:
         split: Images of each part.
         backbone_macs: Multiply-adds of the backbone for one image; None if only its features are known.
         temperature: What the backbone's logits are to be divided by, fitted on the calibration part.
-        confusion: Joint distribution of predicted and true classes there, float64 [C, C].
+        confusion: Joint distribution of predicted and true classes there, float64 [C, C]; empty for
+            attributes.
         provenance: Where everything came from: digests, versions, how training went.
         owners: Natural client of each image that clients see, int64 [M]; None if the data have none.
     """
@@ -126,7 +128,7 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
         "modules": {name: asdict(history) for name, history in histories.items()},
         "platform": platform_key(),
     }
-    confusion = confusion_matrix(logits, labels, temperature)
+    confusion = np.zeros((0, 0)) if labels.ndim == 2 else confusion_matrix(logits, labels, temperature)
     return CloudArtifact(
         cloud.classes,
         cloud.test,
@@ -144,8 +146,11 @@ def split(scenario: Scenario, data: Images | Features) -> dict[str, NDArray[np.i
     """Cuts the training images into disjoint parts, image numbers by part; images of one group stay together."""
     trained = scenario.backbone is not None and scenario.backbone.weights == "train"
     shares = SHARES_TRAINED if trained else SHARES_GIVEN
+    labels = data.train.labels
+    if labels.ndim == 2:  # attributes are not cut by class
+        labels = np.zeros(len(labels), dtype=np.int64)
     groups = data.train_groups if isinstance(data, Images) else None
-    cut = split_by_class(data.train.labels, shares, scenario.cloud_seed, "cloud parts", groups)
+    cut = split_by_class(labels, shares, scenario.cloud_seed, "cloud parts", groups)
     return dict(zip(PARTS, cut, strict=True))
 
 
@@ -225,7 +230,8 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
     else:
         images_of_clients = np.arange(len(data.test.labels))
         test_store, _ = _store(backbone, key, data, "test", images_of_clients, cache, stage)
-        found = {"test_accuracy": float((test_store.logits.argmax(1) == test_store.labels).mean())}
+        logits, labels = (torch.from_numpy(np.array(part)) for part in (test_store.logits, test_store.labels))
+        found = {"test_accuracy": accuracy_of(logits, labels)}
     macs = backbone.macs()
     return _Cloud(
         classes=data.classes,

@@ -20,9 +20,13 @@ from sim.drift import Plan
 from sim.errors import SimulationError
 from sim.live import LiveStore
 from sim.scenario import Scenario
+from sim.scoring import score
 from sim.staleness import measure_staleness, subsets_of
 from sim.stream import Streams
 from sim.streams import build_stream
+
+_STEPS = (1, 1, 1, 2, 2, 2)
+"""The axis of steps in the segments, images, labels, predictions, confidences and losses of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,10 @@ class CohortResult:
         staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
         segments: Segment of the plan at each step, int64 [K, T].
         images: Image seen at each step, int64 [K, T].
-        labels: Its class, int64 [K, T].
-        predictions: Class predicted by each adapter, int32 [A, K, T].
-        confidences: Softmax probability of that class, float32 [A, K, T].
-        losses: Negative log-likelihood of the label, nats, float32 [A, K, T].
+        labels: Its class, int64 [K, T], or whether each attribute is there, int64 [K, T, C].
+        predictions: What each adapter predicts, int32 [A, K, T] or [A, K, T, C].
+        confidences: Probability that it gives to that, float32, likewise.
+        losses: Negative log-likelihood of the label, a mean over attributes, nats, float32 [A, K, T].
     """
 
     cohort: int
@@ -91,9 +95,16 @@ class CohortResult:
         return np.arange(self.labels.shape[1]) < self.lengths[:, None]
 
     @property
-    def correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction counts and is right, bool [A, K, T]."""
-        return (self.predictions == self.labels) & self.within
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each prediction is right, bool [A, K, T] or [A, K, T, C]."""
+        return self.predictions == self.labels
+
+    @property
+    def correct(self) -> NDArray[np.bool_] | NDArray[np.float64]:
+        """Whether each image counts and is predicted right, bool [A, K, T]; of attributes the share that is, float64."""
+        if self.labels.ndim == 2:
+            return self.right & self.within
+        return self.right.mean(axis=-1) * self.within
 
 
 class CohortSimulator:
@@ -202,7 +213,7 @@ class CohortSimulator:
                     shown = seen
                 try:
                     scores, states[name] = adapter.predict(states[name], shown)
-                    scored.append(_score(scores, labels))
+                    scored.append(score(scores, labels))
                 except Exception as error:
                     raise PredictionFailed(name, chunk.step, error) from error
                 if name in diagnosed:
@@ -212,7 +223,7 @@ class CohortSimulator:
             pieces.append(
                 (chunk.segments[kept], chunk.images[kept], chunk.labels[kept], predictions, confidences, losses)
             )
-        joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
+        joined = [np.concatenate(part, axis=axis) for part, axis in zip(zip(*pieces, strict=True), _STEPS, strict=True)]
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
         clients = clients[kept]
         owners, lengths = self.stream.owner(clients), self.stream.lengths(clients)
@@ -231,17 +242,3 @@ class PredictionFailed(Exception):
     def __init__(self, adapter: str, step: int, cause: Exception) -> None:
         super().__init__(adapter, step, cause)
         self.adapter, self.step, self.cause = adapter, step, cause
-
-
-def _score(
-    scores: torch.Tensor, labels: torch.Tensor
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Prediction, its confidence and the label's negative log-likelihood at each step, each [K, T]."""
-    with torch.inference_mode():
-        best, prediction = scores.max(dim=-1)
-        normaliser = torch.logsumexp(scores, dim=-1)
-        of_label = scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-        confidence = torch.exp(best - normaliser)
-        if confidence.isnan().any():
-            raise ValueError("scores that are not numbers")
-        return prediction.to(torch.int32).numpy(), confidence.numpy(), (normaliser - of_label).numpy()

@@ -155,9 +155,10 @@ def inspect_data(scenario: Scenario, cache: Cache, stage: StageProgress) -> Data
     missing: Sequence[str] = ()
     broken: Sequence[str] = ()
     frames, height, width = None, None, None
-    channels, task, problems = None, "multi_class", []
+    channels: int | None = None
+    problems: list[str] = []
     if isinstance(data, Images):
-        missing, broken, channels, task = data.missing, data.skipped, data.train.channels, data.task
+        missing, broken, channels = data.missing, data.skipped, data.train.channels
         if data.shapes is not None:
             frames, height, width = (Spread.of(column) for column in data.shapes.T)
         bad, total = len(missing) + len(broken), len(data.train.labels) + len(data.test.labels)
@@ -172,7 +173,7 @@ def inspect_data(scenario: Scenario, cache: Cache, stage: StageProgress) -> Data
         shared = len(np.intersect1d(data.train_clients, data.test_clients))
     return DataReport(
         kind=settings.kind,
-        task=task,
+        task="multi_class" if np.ndim(data.train.labels) == 1 else "multi_label",
         classes=len(data.classes),
         superclasses=len(data.classes.superclass_names),
         channels=channels,

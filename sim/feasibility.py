@@ -8,6 +8,7 @@ import torch
 
 from iciia.model import bank_vectors
 from iciia.partition import check_partitions
+from iciia.policies import make_policy
 from iciia.storage import STORAGES, vector_bytes
 from sim.adapters import expand
 from sim.artifacts import image_size, outline, split
@@ -15,6 +16,7 @@ from sim.cache import Cache
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, Problem, ScenarioError
 from sim.scenario import (
+    BackboneAdapterSettings,
     IciiaAdapterSettings,
     NoDriftSettings,
     OwnDriftSettings,
@@ -63,15 +65,40 @@ def _problems(scenario: Scenario, cache: Cache, stage: StageProgress) -> Iterato
     except DataError as error:
         yield ("data",), str(error)
         return
+    if data.test.labels.ndim == 2:
+        yield from _attribute_problems(scenario)
     if scenario.clients.source == "natural":
         yield from _natural_problems(scenario, data)
-    else:
+    elif data.test.labels.ndim == 1:
         subsets = list(_subset_problems(scenario, data))
         yield from subsets
         if not subsets:
             yield from _shortages(scenario, data)
     yield from _empty_parts(scenario, data)
     yield from _dimension_problems(scenario, data)
+
+
+def _attribute_problems(scenario: Scenario) -> Iterator[tuple[Key, str]]:
+    """What makes no sense where an image has several attributes and not one class."""
+    kind = f"{scenario.data.kind} data have several attributes an image, not one class"
+    if scenario.clients.source == "drawn":
+        yield ("clients", "source"), f'got "drawn", and {kind} to draw subsets of; set natural'
+    for name, module in scenario.modules.items():
+        if module.shortlist is not None:
+            yield ("modules", name, "shortlist"), f"ranks classes, and {kind}; remove it"
+    for index, adapter in enumerate(scenario.adapters):
+        if not isinstance(adapter, BackboneAdapterSettings | IciiaAdapterSettings):
+            yield (
+                ("adapters", index),
+                f"{adapter.kind} chooses one class, and {kind}; remove it (backbone and iciia are allowed)",
+            )
+        elif isinstance(adapter, IciiaAdapterSettings):
+            policy = adapter.bank.policy
+            if make_policy(policy.kind, policy.arguments).of_classes:
+                yield (
+                    ("adapters", index, "bank", "policy"),
+                    f"{policy.kind} goes by classes, and {kind}; set fifo, reservoir or diverse",
+                )
 
 
 def _natural_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
@@ -189,6 +216,8 @@ def _empty_parts(scenario: Scenario, data: Images | Features) -> Iterator[tuple[
     parts = split(scenario, data)
     if len(parts["calibration"]) == 0:
         yield ("data",), f"has too few training images ({len(data.train.labels)}): none falls into the calibration part"
+    if data.train.labels.ndim == 2:
+        return
     for part in ("module", "validation") if scenario.modules else ():
         count = np.bincount(data.train.labels[parts[part]], minlength=len(data.classes))
         if (count == 0).any():

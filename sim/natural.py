@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from iciia.counter import generator, uniforms
 from sim.drift import Plan
 from sim.drift.base import starts_of
-from sim.stream import GroupedImages, StreamChunk
+from sim.stream import GroupedImages, StreamChunk, class_counts
 
 
 class NaturalStream:
@@ -21,7 +21,7 @@ class NaturalStream:
         seed: The scenario's seed.
         count: Clients in the scenario.
         most: Images in a stream at most; None takes all.
-        labels: Class of each image, int64 [M].
+        labels: Class of each image, int64 [M], or its attributes, [M, C].
         num_classes: C.
         owners: Natural client of each image, int64 [M].
         as_stored: Whether images come in the order of the data.
@@ -54,7 +54,8 @@ class NaturalStream:
     @property
     def everybody(self) -> NDArray[np.float64]:
         """Share of each class in all images, [C]."""
-        return np.bincount(self.labels, minlength=self.num_classes) / len(self.labels)
+        counts = class_counts(self.labels, self.num_classes)
+        return counts / counts.sum()
 
     def owner(self, clients: NDArray[np.integer]) -> NDArray[np.int64]:
         """Natural client that each of the given clients is, [K]; numbers beyond the last, which pad a cohort, start again."""
@@ -66,14 +67,13 @@ class NaturalStream:
         return count if self.most is None else np.minimum(count, self.most)
 
     def plan(self, clients: NDArray[np.integer]) -> Plan:
-        """The class shares of the images that each of the given clients, [K], meets; they do not drift."""
+        """The class shares of the images that each of the given clients, [K], meets; they do not drift. Of attributes the share
+        of images that have each."""
         lengths = self.lengths(clients)
         images = self._order(clients)
-        within = np.arange(images.shape[1]) < lengths[:, None]
         priors = np.zeros((len(clients), 1, self.num_classes))
-        row, _ = np.nonzero(within)
-        np.add.at(priors[:, 0], (row, self.labels[images[within]]), 1.0)
-        priors /= lengths[:, None, None]
+        for row, length in enumerate(lengths):
+            priors[row, 0] = class_counts(self.labels[images[row, :length]], self.num_classes) / length
         starts = starts_of(np.zeros((len(clients), 0), dtype=np.int64))
         return Plan.of_segments(starts, priors, severity=np.zeros((len(clients), 1)))
 

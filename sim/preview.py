@@ -12,6 +12,7 @@ from sim.audit import audit_rows, audit_sums
 from sim.cache import Cache
 from sim.data import Classes, open_data
 from sim.scenario import Scenario
+from sim.stream import class_counts
 from sim.streams import build_stream
 
 CLIENTS_AUDITED = 256
@@ -33,7 +34,7 @@ class Preview:
     Args:
         scenario: The scenario.
         classes: The classes.
-        labels: Class of each image, int64 [length] for each client that is shown.
+        labels: Class of each image, int64 [length], or its attributes, [length, C], for each client that is shown.
         bin: Images in a column of the timeline.
         drift_clients: Client of each drift, of all that are audited.
         drift_steps: Its step.
@@ -63,7 +64,7 @@ class Preview:
         names, of = list(self.classes.names), np.arange(len(self.classes))
         if self.by_superclass and self.classes.superclass is not None:
             names, of = list(self.classes.superclass_names), self.classes.superclass
-        met = np.bincount(of[np.concatenate(self.labels)], minlength=len(names))
+        met = np.bincount(of, class_counts(np.concatenate(self.labels), len(of)), len(names))
         kept = np.sort(np.argsort(-met, kind="stable")[:MOST_GROUPS])
         kept = kept[met[kept] > 0]
         place = np.full(len(names), len(kept))
@@ -75,12 +76,13 @@ class Preview:
         """The timeline: client x column x group, with the group's share of the column's images."""
         names, place = self.groups()
         rows: list[dict[str, object]] = []
-        for client, labels in enumerate(place[seen] for seen in self.labels):
+        for client, labels in enumerate(self.labels):
             last: list[float] = []
             there: list[int] = []
             for start in range(0, len(labels), self.bin):
                 part = labels[start : start + self.bin]
-                edges = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=len(names)))]) / len(part)
+                counts = np.bincount(place, class_counts(part, len(place)), len(names))
+                edges = np.concatenate([[0], np.cumsum(counts)]) / max(counts.sum(), 1)
                 heights = edges.round(4).tolist()
                 if heights == last:  # the column before goes on
                     for row in rows[-len(there) :]:

@@ -19,6 +19,9 @@ from sim.drift_metrics import client_drops
 
 CALIBRATION_BINS = 15
 
+Correct = NDArray[np.bool_] | NDArray[np.float64]
+"""Whether each image is predicted right, or which share of its attributes, [A, K, T]."""
+
 Sums = dict[tuple[str, str, int, str], float]
 """(table, adapter, key, measure) -> value."""
 
@@ -68,8 +71,8 @@ def cohort_tables(
     sums: Sums = {}
     for part in (
         _adapter_sums(result, correct, adapters, drifts, window),
-        _class_sums(result, correct, adapters),
-        _calibration_sums(result, correct, adapters),
+        _class_sums(result, adapters),
+        _calibration_sums(result, adapters),
         _aligned_sums("aligned", correct, adapters, drifts, window, horizon),
         _metric_sums(result, correct, adapters, drifts, window, horizon),
         audit_sums(result.plan, result.images, result.labels, result.lengths, window, largest_bank),
@@ -103,9 +106,9 @@ def _named(adapters: Sequence[str], per_adapter: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(adapters), pa.string()))
 
 
-def _windows(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], window: int) -> pa.Table:
+def _windows(result: CohortResult, correct: Correct, adapters: Sequence[str], window: int) -> pa.Table:
     steps = np.arange(0, correct.shape[2], window)
-    right = np.add.reduceat(correct, steps, axis=2, dtype=np.int32)  # [A, K, W]
+    right = np.add.reduceat(correct, steps, axis=2, dtype=np.float64)  # [A, K, W]
     images = np.clip(result.lengths[:, None] - steps, 0, window)  # [K, W]
     row, number = np.nonzero(images)
 
@@ -126,14 +129,14 @@ def _windows(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequenc
 
 
 def _per_client(
-    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]
+    result: CohortResult, correct: Correct, adapters: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Accuracy of each adapter and client, and its gain over the backbone, each [A, K]."""
     accuracy = correct.sum(axis=2, dtype=np.float64) / result.lengths
     return accuracy, accuracy - accuracy[adapters.index("backbone")]
 
 
-def _clients(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> pa.Table:
+def _clients(result: CohortResult, correct: Correct, adapters: Sequence[str]) -> pa.Table:
     accuracy, gain = _per_client(result, correct, adapters)
     shape = accuracy.shape
     losses = result.losses.sum(axis=2, dtype=np.float64, where=result.within)
@@ -199,17 +202,17 @@ class _Drifts:
 
 
 def _between(
-    correct: NDArray[np.bool_], row: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]
-) -> NDArray[np.int64]:
+    correct: Correct, row: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Right predictions of each adapter in [start, stop) of a client, [A, number of rows]."""
-    total = np.cumsum(correct, axis=2, dtype=np.int64)
-    total = np.concatenate([np.zeros((*total.shape[:2], 1), dtype=np.int64), total], axis=2)
+    total = np.cumsum(correct, axis=2, dtype=np.float64)
+    total = np.concatenate([np.zeros((*total.shape[:2], 1)), total], axis=2)
     return total[:, row, stop] - total[:, row, start]
 
 
 def _around(
-    correct: NDArray[np.bool_], drifts: _Drifts, window: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    correct: Correct, drifts: _Drifts, window: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """Images and right predictions before and after each drift."""
     stop = np.minimum(drifts.after, drifts.step + window)
     before = _between(correct, drifts.row, drifts.before, drifts.step)
@@ -218,7 +221,7 @@ def _around(
 
 
 def _drift_rows(
-    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], drifts: _Drifts, window: int
+    result: CohortResult, correct: Correct, adapters: Sequence[str], drifts: _Drifts, window: int
 ) -> pa.Table:
     images_before, before, images_after, after = _around(correct, drifts, window)
     number = np.cumsum(result.plan.severity > 0, axis=1)[drifts.row, drifts.segment]
@@ -247,18 +250,24 @@ def _drift_rows(
 
 def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
     row, step = np.nonzero(result.within)
+    attributes = result.labels.shape[2] if result.labels.ndim == 3 else 1
 
     def repeated(values: NDArray[np.integer]) -> NDArray[np.integer]:
-        return np.tile(values, len(adapters))
+        return np.tile(np.repeat(values, attributes), len(adapters))
 
+    count = len(row) * attributes
+    numbers = pa.nulls(count * len(adapters))
+    if result.labels.ndim == 3:
+        numbers = np.tile(np.arange(attributes), len(row) * len(adapters))
     return tables.make(
         "events",
         {
             "client": repeated(result.clients[row]),
             "step": repeated(step),
-            "adapter": _named(adapters, len(row)),
+            "adapter": _named(adapters, count),
             "image": repeated(result.images[row, step]),
-            "label": repeated(result.labels[row, step]),
+            "attribute": numbers,
+            "label": np.tile(result.labels[row, step].ravel(), len(adapters)),
             "prediction": result.predictions[:, row, step].ravel(),
             "confidence": result.confidences[:, row, step].ravel(),
         },
@@ -266,7 +275,7 @@ def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
 
 
 def _adapter_sums(
-    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], drifts: _Drifts, window: int
+    result: CohortResult, correct: Correct, adapters: Sequence[str], drifts: _Drifts, window: int
 ) -> Part:
     accuracy, gain = _per_client(result, correct, adapters)
     images_before, before, images_after, after = _around(correct, drifts, window)
@@ -290,24 +299,29 @@ def _adapter_sums(
             yield "summary", name, 0, measure, value
 
 
-def _class_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
-    images = np.bincount(result.labels[result.within])
+def _class_sums(result: CohortResult, adapters: Sequence[str]) -> Part:
+    labels, within = result.labels, result.within
+    if labels.ndim == 3:  # every image has every attribute, there or not
+        images = np.full(labels.shape[2], result.lengths.sum())
+    else:
+        images = np.bincount(labels[within])
     for a, name in enumerate(adapters):
-        right = np.bincount(result.labels[correct[a]], minlength=len(images))
+        hit = result.right[a][within]
+        right = hit.sum(axis=0) if labels.ndim == 3 else np.bincount(labels[within][hit], minlength=len(images))
         for c in np.flatnonzero(images).tolist():
             yield "classes", name, c, "images", images[c]
             yield "classes", name, c, "correct", right[c]
 
 
-def _calibration_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
-    bins = np.minimum((result.confidences * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    within = result.within
+def _calibration_sums(result: CohortResult, adapters: Sequence[str]) -> Part:
+    within, right = result.within, result.right
     for a, name in enumerate(adapters):
-        place = bins[a][within]
+        confidence = result.confidences[a][within].ravel()
+        place = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
         measures = {
             "images": np.bincount(place, minlength=CALIBRATION_BINS),
-            "correct": np.bincount(place, correct[a][within], CALIBRATION_BINS),
-            "confidence": np.bincount(place, result.confidences[a][within].astype(np.float64), CALIBRATION_BINS),
+            "correct": np.bincount(place, right[a][within].ravel(), CALIBRATION_BINS),
+            "confidence": np.bincount(place, confidence.astype(np.float64), CALIBRATION_BINS),
         }
         for measure, values in measures.items():
             for number, value in enumerate(values):
@@ -316,7 +330,7 @@ def _calibration_sums(result: CohortResult, correct: NDArray[np.bool_], adapters
 
 def _aligned_sums(
     table: str,
-    correct: NDArray[np.bool_],
+    correct: Correct,
     adapters: Sequence[str],
     drifts: _Drifts,
     window: int,
@@ -328,7 +342,7 @@ def _aligned_sums(
     images = inside.sum(axis=0)
     steps = np.where(inside, steps, 0)
     for a, name in enumerate(adapters):
-        right = (correct[a][drifts.row[:, None], steps] & inside).sum(axis=0)
+        right = (correct[a][drifts.row[:, None], steps] * inside).sum(axis=0)
         for number in np.flatnonzero(images):
             yield table, name, int(offsets[number]), "images", images[number]
             yield table, name, int(offsets[number]), "correct", right[number]
@@ -336,7 +350,7 @@ def _aligned_sums(
 
 def _metric_sums(
     result: CohortResult,
-    correct: NDArray[np.bool_],
+    correct: Correct,
     adapters: Sequence[str],
     drifts: _Drifts,
     window: int,

@@ -150,8 +150,8 @@ class HuggingfaceData(Settings):
 
 
 class FeaturesData(Settings):
-    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C], `labels` [M] and, for natural clients,
-    `clients` [M]."""
+    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C], `labels` [M], or attributes of 0 and
+    1, [M, C]. With `clients` [M] they have natural clients."""
 
     kind: Literal["features"]
     train: str

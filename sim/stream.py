@@ -38,6 +38,16 @@ class GroupedImages:
         return GroupedImages(np.argsort(groups, kind="stable").astype(np.int64), first, count)
 
 
+def class_counts(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:
+    """Images of each class, or with each attribute, int64 [C].
+
+    Args:
+        labels: [M], or attributes, [M, C].
+        num_classes: C.
+    """
+    return labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
+
+
 @dataclass(frozen=True)
 class StreamChunk:
     """A piece of the streams of K clients.
@@ -45,7 +55,7 @@ class StreamChunk:
     Args:
         step: Stream position of the first column.
         images: Image numbers in the store, int64 [K, T].
-        labels: Their classes, int64 [K, T].
+        labels: Their classes, int64 [K, T], or attributes, [K, T, C].
         segments: Number of the plan's segment at each step, int64 [K, T].
     """
 

@@ -1,6 +1,7 @@
 """The tables of a report: one schema each, in one place.
 
-Long format, a row per thing and adapter; units in the names; accuracies and gains are fractions. Every file carries the schema's
+Long format, a row per thing and adapter; units in the names; accuracies and gains are fractions. `correct` counts images that are
+predicted right; an image with attributes counts by the share of them that is. Every file carries the schema's
 version, the scenario and its seed in its metadata.
 """
 
@@ -41,14 +42,14 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 TABLES: Mapping[str, Table] = {
     "windows": Table(
         _schema(
-            client=pa.int64(), window=pa.int32(), step=pa.int32(), adapter=_NAME, images=pa.int32(), correct=pa.int32()
+            client=pa.int64(), window=pa.int32(), step=pa.int32(), adapter=_NAME, images=pa.int32(), correct=pa.float64()
         ),
         True,
         "client x window of the stream x adapter; step is the window's first",
     ),
     "clients": Table(
         _schema(
-            client=pa.int64(), natural_client=pa.int64(), adapter=_NAME, images=pa.int32(), correct=pa.int32(),
+            client=pa.int64(), natural_client=pa.int64(), adapter=_NAME, images=pa.int32(), correct=pa.float64(),
             accuracy=pa.float64(), gain=pa.float64(), nll=pa.float64(),
         ),
         True,
@@ -58,19 +59,19 @@ TABLES: Mapping[str, Table] = {
     "drifts": Table(
         _schema(
             client=pa.int64(), drift=pa.int32(), step=pa.int32(), severity=pa.float64(), superclass_before=pa.int32(),
-            superclass_after=pa.int32(), adapter=_NAME, images_before=pa.int32(), correct_before=pa.int32(),
-            images_after=pa.int32(), correct_after=pa.int32(),
+            superclass_after=pa.int32(), adapter=_NAME, images_before=pa.int32(), correct_before=pa.float64(),
+            images_after=pa.int32(), correct_after=pa.float64(),
         ),
         True,
         "client x drift x adapter; before and after are the window's worth of images on each side, cut at the next drift",
     ),
     "events": Table(
         _schema(
-            client=pa.int64(), step=pa.int32(), adapter=_NAME, image=pa.int64(), label=pa.int32(), prediction=pa.int32(),
-            confidence=pa.float32(),
+            client=pa.int64(), step=pa.int32(), adapter=_NAME, image=pa.int64(), attribute=pa.int32(), label=pa.int32(),
+            prediction=pa.int32(), confidence=pa.float32(),
         ),
         True,
-        "a prediction; only written with report.events",
+        "a prediction, of an image or of one of its attributes; only written with report.events",
     ),
     "sums": Table(
         _schema(table=_NAME, adapter=_NAME, key=pa.int64(), measure=_NAME, value=pa.float64()),
@@ -99,7 +100,7 @@ TABLES: Mapping[str, Table] = {
         "an adapter's cost on the device by formula, per image and per client at a full bank",
     ),
     "aligned": Table(
-        _schema(adapter=pa.string(), offset=pa.int64(), images=pa.int64(), correct=pa.int64(), accuracy=pa.float64()),
+        _schema(adapter=pa.string(), offset=pa.int64(), images=pa.int64(), correct=pa.float64(), accuracy=pa.float64()),
         False,
         "adapter x images since a drift (negative before it), pooled over clients and drifts",
     ),
@@ -117,10 +118,10 @@ TABLES: Mapping[str, Table] = {
     "classes": Table(
         _schema(
             adapter=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
-            images=pa.int64(), correct=pa.int64(), accuracy=pa.float64(),
+            images=pa.int64(), correct=pa.float64(), accuracy=pa.float64(),
         ),
         False,
-        "adapter x true class",
+        "adapter x true class, or attribute",
     ),
     "calibration": Table(
         _schema(
@@ -128,7 +129,7 @@ TABLES: Mapping[str, Table] = {
             images=pa.int64(), confidence=pa.float64(), accuracy=pa.float64(),
         ),
         False,
-        "adapter x bin of confidence",
+        "adapter x bin of confidence; with attributes, images counts single attributes of images",
     ),
     "answers": Table(
         _schema(

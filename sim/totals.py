@@ -129,7 +129,7 @@ def _summary(sums: Sums, adapters: Mapping[str, Adapter], modules: ADAPTER_MODUL
                 "accuracy_before_drift": _ratio(value["correct_before"], value["images_before"]),
                 "accuracy_after_drift": _ratio(value["correct_after"], value["images_after"]),
                 "nll": _finite(value["nll"] / value["images"]),
-                "ece": sum(off) / value["images"],
+                "ece": sum(off) / sum(float(str(b["images"])) for b in bins),
                 "macs_per_image": cost.macs_per_image,
                 "state_bytes": cost.state_bytes,
             }
@@ -161,13 +161,13 @@ def _aligned(sums: Sums, adapters: list[str]) -> Rows:
     rows: Rows = []
     for name in adapters:
         for offset in sorted({key for table, of, key, _ in sums if (table, of) == ("aligned", name)}):
-            images, correct = (int(sums["aligned", name, offset, measure]) for measure in ("images", "correct"))
+            images, correct = (sums["aligned", name, offset, measure] for measure in ("images", "correct"))
             accuracy = correct / images
             rows.append(
                 {
                     "adapter": name,
                     "offset": offset,
-                    "images": images,
+                    "images": int(images),
                     "correct": correct,
                     "accuracy": accuracy,
                 }
@@ -180,7 +180,7 @@ def _classes(sums: Sums, adapters: list[str], classes: Classes) -> Rows:
     for name in adapters:
         for c in range(len(classes)):
             images = int(sums.get(("classes", name, c, "images"), 0))
-            correct = int(sums.get(("classes", name, c, "correct"), 0))
+            correct = sums.get(("classes", name, c, "correct"), 0.0)
             rows.append(
                 {
                     "adapter": name,

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,6 @@ class Images:
         missing: Files that a list names and that are not there, left out as well.
         shapes: Frames, height and width of each file as it is stored, int64 [M, 3], training files first; None where images are not
             files.
-        task: Whether an image has one class, labels int64 [M], or any of C attributes, labels 0 or 1 int64 [M, C].
         train_groups: Training images with equal numbers, int64 [M], never come into different parts; all of one group are of one
             class. None if every image stands for itself.
         train_clients: Natural client of each training image, int64 [M], numbered from 0; None if the data have none.
@@ -60,7 +59,6 @@ class Images:
     skipped: Sequence[str] = ()
     missing: Sequence[str] = ()
     shapes: NDArray[np.int64] | None = None
-    task: Literal["multi_class", "multi_label"] = "multi_class"
     train_groups: NDArray[np.int64] | None = None
     train_clients: NDArray[np.int64] | None = None
     test_clients: NDArray[np.int64] | None = None

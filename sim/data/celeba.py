@@ -44,7 +44,7 @@ def open_celeba(
         path: Folder with `img_align_celeba`, `list_attr_celeba.txt`, `identity_CelebA.txt` and `list_eval_partition.txt`.
         split: official: partitions 0 and 1 for the cloud, 2 for the clients, no person on both sides. leaf: the images that LEAF's
             `train` and `test` name.
-        attribute: One attribute, as two classes; None takes all of them, as a multi-label task.
+        attribute: One attribute, as two classes; None takes all of them, labels int64 [M, C] of 0 and 1.
         size: Height and width of the images to read.
         scanner: Opens the files.
 
@@ -81,7 +81,6 @@ def open_celeba(
         unreadable,
         missing,
         np.concatenate([scan.shapes for scan in scans]),
-        task="multi_label" if attribute is None else "multi_class",
         train_clients=people[0],
         test_clients=people[1],
     )

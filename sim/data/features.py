@@ -31,8 +31,10 @@ def open_features(train: Path, test: Path, superclasses: Path | None) -> Feature
         if a != b:
             raise DataError(f"{test}: {name} has {b} columns, and {a} in {train}; they must agree")
     num_classes = stores[0].classes
+    if stores[0].labels.ndim != stores[1].labels.ndim:
+        raise DataError(f"{test}: labels are classes in one file and attributes in the other; give the same in both")
     for path, store in zip((train, test), stores, strict=True):
-        if store.labels.max() >= num_classes:
+        if store.labels.ndim == 1 and store.labels.max() >= num_classes:
             raise DataError(f"{path}: labels go up to {store.labels.max()}, and logits have {num_classes} columns")
     names = [str(c) for c in range(num_classes)]
     groups = read_superclasses(superclasses, num_classes) if superclasses else (None, ())
@@ -55,10 +57,15 @@ def _read(path: Path) -> tuple[ArrayStore, NDArray[np.int64] | None]:
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{path}: cannot be read as an .npz file of plain arrays: {error}") from error
     features, logits, labels = arrays["features"], arrays["logits"], arrays["labels"]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"{path}: labels is {labels.dtype} {list(labels.shape)}; expected integers [M]")
+    if (labels.ndim != 1 and labels.shape != logits.shape) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"{path}: labels is {labels.dtype} {list(labels.shape)}; expected integers, classes [M] or attributes of 0 and 1 as "
+            f"logits, {list(logits.shape)}"
+        )
     if len(labels) == 0 or labels.min() < 0:
         raise DataError(f"{path}: labels must hold at least one image and no negative number")
+    if labels.ndim == 2 and labels.max() > 1:
+        raise DataError(f"{path}: labels has attributes up to {labels.max()}; expected 0 and 1")
     for name, array in (("features", features), ("logits", logits)):
         if array.ndim != 2 or array.dtype not in (np.float16, np.float32) or len(array) != len(labels):
             raise DataError(
@@ -69,7 +76,7 @@ def _read(path: Path) -> tuple[ArrayStore, NDArray[np.int64] | None]:
         if len(bad):
             raise DataError(f"{path}: {name} has NaN or infinity in {len(bad)} rows, the first is row {bad[0]}")
     if clients is not None:
-        if clients.shape != labels.shape or not np.issubdtype(clients.dtype, np.integer) or clients.min() < 0:
+        if clients.shape != labels.shape[:1] or not np.issubdtype(clients.dtype, np.integer) or clients.min() < 0:
             raise DataError(
                 f"{path}: clients is {clients.dtype} {list(clients.shape)}; expected integers [{len(labels)}] of 0 or more, "
                 "the natural client of each image"
