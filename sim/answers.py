@@ -74,6 +74,7 @@ def answers(
         rows.append(
             {
                 "adapter": name,
+                "protocol": row["protocol"],
                 "bank": bank_of(name) if adapter.capacity is not None else None,
                 "policy": adapter.policy.name if isinstance(adapter, IciiaAdapter) else None,
                 "storage": str(adapter.storage).removeprefix("torch.") if isinstance(adapter, IciiaAdapter) else None,

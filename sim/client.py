@@ -19,6 +19,7 @@ from sim.adapters import build_adapters
 from sim.drift import Plan
 from sim.errors import SimulationError
 from sim.live import LiveStore
+from sim.protocols import PredictionFailedAt, predict_sets, steps_together
 from sim.scenario import Scenario
 from sim.scoring import score
 from sim.staleness import measure_staleness, subsets_of
@@ -66,6 +67,7 @@ class CohortResult:
         clients: Client numbers, int64 [K].
         owners: Natural client that each is, int64 [K]; None if streams are drawn.
         lengths: Images in their streams, int64 [K].
+        protocol: By which they were predicted.
         plan: Their class priors.
         staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
         segments: Segment of the plan at each step, int64 [K, T].
@@ -80,6 +82,7 @@ class CohortResult:
     clients: NDArray[np.int64]
     owners: NDArray[np.int64] | None
     lengths: NDArray[np.int64]
+    protocol: str
     plan: Plan
     staleness: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.int64]
@@ -141,7 +144,8 @@ class CohortSimulator:
 
         Args:
             client: Its number.
-            length: Steps in a chunk; the scenario's if None. Another length may change the last bits.
+            length: Steps in a chunk; the scenario's if None. Another length may change the last bits. The paper's protocols have no
+                chunks.
 
         Raises:
             PredictionFailed: As in the run.
@@ -185,8 +189,11 @@ class CohortSimulator:
         self, cohort: int, clients: NDArray[np.int64], kept: slice, length: int | None = None
     ) -> CohortResult:
         settings = self.scenario.clients
-        plan = self.stream.plan(clients)
-        states = {name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items()}
+        streaming = self.scenario.protocol == "stream"
+        plan, lengths = self.stream.plan(clients), self.stream.lengths(clients)
+        states = {
+            name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items() if streaming
+        }
         pieces = []
         met: list[NDArray[np.int64]] = []
         diagnosed: dict[str, list[NDArray[np.float32]]] = {
@@ -197,7 +204,9 @@ class CohortSimulator:
         subsets = np.zeros(0, dtype=bool)
         if diagnosed:
             subsets = subsets_of(plan, settings.subset.reserve_ratio, self.stream.everybody)
-        for chunk in self.stream.chunks(clients, length or settings.chunk, plan):
+        if not streaming or length is None:
+            length = steps_together(self.scenario, lengths)
+        for chunk in self.stream.chunks(clients, length, plan):
             if isinstance(self.store, LiveStore):
                 features, logits = self.store.look_up(chunk.images, clients, chunk.step)
             else:
@@ -212,8 +221,15 @@ class CohortSimulator:
                 else:
                     shown = seen
                 try:
-                    scores, states[name] = adapter.predict(states[name], shown)
+                    if streaming:
+                        scores, states[name] = adapter.predict(states[name], shown)
+                    else:
+                        scores = predict_sets(
+                            self.scenario.protocol, adapter, clients, self.scenario.seed, shown, lengths
+                        )
                     scored.append(score(scores, labels))
+                except PredictionFailedAt as failed:
+                    raise PredictionFailed(name, failed.step, failed.cause) from failed.cause
                 except Exception as error:
                     raise PredictionFailed(name, chunk.step, error) from error
                 if name in diagnosed:
@@ -225,9 +241,11 @@ class CohortSimulator:
             )
         joined = [np.concatenate(part, axis=axis) for part, axis in zip(zip(*pieces, strict=True), _STEPS, strict=True)]
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
-        clients = clients[kept]
-        owners, lengths = self.stream.owner(clients), self.stream.lengths(clients)
-        return CohortResult(cohort, clients, owners, lengths, plan.rows(kept), staleness, *joined)
+        clients, lengths = clients[kept], lengths[kept]
+        owners = self.stream.owner(clients)
+        return CohortResult(
+            cohort, clients, owners, lengths, self.scenario.protocol, plan.rows(kept), staleness, *joined
+        )
 
 
 class PredictionFailed(Exception):
@@ -235,7 +253,7 @@ class PredictionFailed(Exception):
 
     Args:
         adapter: Its name.
-        step: First stream step of the chunk that it fails in.
+        step: First stream step of the chunk, or of the set, that it fails in.
         cause: What it raised.
     """
 

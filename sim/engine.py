@@ -26,6 +26,7 @@ from sim.errors import Interrupted, ReportError, RunError, SimError
 from sim.feasibility import check_data
 from sim.plan import check_memory
 from sim.progress import Display
+from sim.protocols import steps_together
 from sim.records import cohort_tables
 from sim.report import RUN_FILE, Report, load
 from sim.scenario import IciiaAdapterSettings, Scenario
@@ -206,9 +207,9 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     ):
         cohorts = itertools.chain.from_iterable(todo)
         adapters = build_adapters(list(scenario.adapters), job.modules).values()
-        check_memory(
-            scenario, adapters, job.store.feature_dim, job.store.classes, workers if context.address is None else 1
-        )
+        steps = steps_together(scenario, stream.lengths(np.arange(scenario.clients.count)))
+        here = workers if context.address is None else 1
+        check_memory(scenario, adapters, job.store.feature_dim, job.store.classes, steps, here)
         if workers == 0:
             run_here(job, layout, cohorts, display.report)
         else:
@@ -264,8 +265,9 @@ def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:
     }
     adapters = CohortSimulator(job).adapters
     final = final_tables(
-        sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs, layout.window, layout.horizon
-    )
+        sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs, layout.window, layout.horizon,
+        job.scenario.protocol,
+    )  # fmt: skip
     for name, table in final.items():
         write(layout.folder / f"{name}.parquet", table, layout.metadata)
 
@@ -360,6 +362,8 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
             for name, frame in (("sweep", report.summary), ("answers", report.answers)):
                 for place, (key, value) in enumerate(chosen.items()):
                     shown = json.dumps(value) if isinstance(value, dict | list) else value
+                    if key in frame:  # the protocol, which summaries tell in any case
+                        frame.pop(key)
                     frame.insert(place, key, [shown] * len(frame))
                 frames[name].append(frame)
     for name, parts in frames.items():

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from iciia.images import frames_of
 from iciia.model import bank_vectors
 from iciia.partition import check_partitions
 from iciia.policies import make_policy
@@ -244,6 +245,14 @@ def _bank_problems(scenario: Scenario, features: int) -> Iterator[tuple[Key, str
         )
 
 
+def _reads_other(model: str, reads: int | None, frames: int | None) -> str:
+    def thing(count: int | None) -> str:
+        return "images" if count is None else f"clips of {count} frames"
+
+    advice = "" if frames is None else "; c3d reads clips of 16"
+    return f"{model} reads {thing(reads)}, and the data are {thing(frames)}{advice}"
+
+
 def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
     """Whether heads and partitions divide the feature dimension."""
     if isinstance(data, Images):
@@ -253,6 +262,10 @@ def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator
             backbone = outline(scenario.backbone, data.train.channels, len(data.classes))
         except ValueError as error:
             yield ("backbone", "model"), str(error)
+            return
+        frames = frames_of(data.train)
+        if frames != backbone.frames:
+            yield ("backbone", "model"), _reads_other(scenario.backbone.model, backbone.frames, frames)
             return
         try:
             backbone.macs()  # one image without numbers: does the model take images of this size?

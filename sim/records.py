@@ -106,6 +106,11 @@ def _named(adapters: Sequence[str], per_adapter: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(adapters), pa.string()))
 
 
+def _all(value: str, count: int) -> pa.DictionaryArray:
+    """A column that holds one text everywhere."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value]))
+
+
 def _windows(result: CohortResult, correct: Correct, adapters: Sequence[str], window: int) -> pa.Table:
     steps = np.arange(0, correct.shape[2], window)
     right = np.add.reduceat(correct, steps, axis=2, dtype=np.float64)  # [A, K, W]
@@ -122,6 +127,7 @@ def _windows(result: CohortResult, correct: Correct, adapters: Sequence[str], wi
             "window": repeated(number),
             "step": repeated(steps[number]),
             "adapter": _named(adapters, len(row)),
+            "protocol": _all(result.protocol, len(row) * len(adapters)),
             "images": repeated(images[row, number]),
             "correct": right[:, row, number].ravel(),
         },
@@ -148,6 +154,7 @@ def _clients(result: CohortResult, correct: Correct, adapters: Sequence[str]) ->
             if result.owners is None
             else np.broadcast_to(result.owners, shape).ravel(),
             "adapter": _named(adapters, shape[1]),
+            "protocol": _all(result.protocol, accuracy.size),
             "images": np.broadcast_to(result.lengths, shape).ravel(),
             "correct": correct.sum(axis=2).ravel(),
             "accuracy": accuracy.ravel(),

@@ -199,9 +199,9 @@ class BackboneSettings(Settings):
     """The frozen feature extractor and its classifier."""
 
     model: str
-    """Name of a timm model."""
+    """Name of a timm model, with or without the tag of its weights (`convnext_large.fb_in1k`), or `femnist_cnn` or `c3d`."""
     weights: str = "train"
-    """`train` (trained here on the data), `pretrained` (timm's), or the path of a checkpoint."""
+    """`train` (trained here on the data), `pretrained` (timm's), or the path of a checkpoint (safetensors or PyTorch's)."""
     execution: Literal["store", "live"] = "store"
     """store: clients read features that are computed once an image. live: the model runs in the loop, once an event."""
     image_size: PositiveInt | None = None
@@ -209,7 +209,7 @@ class BackboneSettings(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of its weights and products while features are computed."""
     arguments: dict[str, Any] = {}
-    """Further arguments of timm.create_model."""
+    """Further arguments of timm.create_model, or of our own model's class."""
     epochs: PositiveInt = 5
     """Passes over the training images if trained here."""
     batch: PositiveInt = 128
@@ -532,6 +532,9 @@ class Scenario(Settings):
     """Names the report's folder."""
     seed: Seed = 0
     """Seed of the streams, and of training unless `cloud.seed` is given."""
+    protocol: Literal["stream", "paper_batch", "leave_one_out"] = "stream"
+    """stream: predict, score, remember. The paper's two have no time. paper_batch: a client's images in sets of capacity + 1 that
+    all see each other. leave_one_out: each image with the first others of its client, as many as the bank's capacity."""
     data: Data
     """What clients see."""
     backbone: BackboneSettings | None = None

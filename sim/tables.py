@@ -2,7 +2,8 @@
 
 Long format, a row per thing and adapter; units in the names; accuracies and gains are fractions. `correct` counts images that are
 predicted right; an image with attributes counts by the share of them that is. Every file carries the schema's
-version, the scenario and its seed in its metadata.
+version, the scenario, its protocol and its seed in its metadata; tables whose rows people put together across runs have the
+protocol as a column.
 """
 
 import json
@@ -42,14 +43,15 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 TABLES: Mapping[str, Table] = {
     "windows": Table(
         _schema(
-            client=pa.int64(), window=pa.int32(), step=pa.int32(), adapter=_NAME, images=pa.int32(), correct=pa.float64()
+            client=pa.int64(), window=pa.int32(), step=pa.int32(), adapter=_NAME, protocol=_NAME, images=pa.int32(),
+            correct=pa.float64(),
         ),
         True,
         "client x window of the stream x adapter; step is the window's first",
     ),
     "clients": Table(
         _schema(
-            client=pa.int64(), natural_client=pa.int64(), adapter=_NAME, images=pa.int32(), correct=pa.float64(),
+            client=pa.int64(), natural_client=pa.int64(), adapter=_NAME, protocol=_NAME, images=pa.int32(), correct=pa.float64(),
             accuracy=pa.float64(), gain=pa.float64(), nll=pa.float64(),
         ),
         True,
@@ -80,8 +82,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "summary": Table(
         _schema(
-            adapter=pa.string(), kind=pa.string(), module=pa.string(), bank_capacity=pa.int64(), sees=pa.string(),
-            clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(), accuracy_client_mean=pa.float64(),
+            adapter=pa.string(), protocol=pa.string(), kind=pa.string(), module=pa.string(), bank_capacity=pa.int64(),
+            sees=pa.string(), clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(), accuracy_client_mean=pa.float64(),
             accuracy_ci_low=pa.float64(), accuracy_ci_high=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
             gain_ci_high=pa.float64(), accuracy_before_drift=pa.float64(), accuracy_after_drift=pa.float64(),
             nll=pa.float64(), ece=pa.float64(), macs_per_image=pa.int64(), state_bytes=pa.int64(),
@@ -117,7 +119,7 @@ TABLES: Mapping[str, Table] = {
     ),
     "classes": Table(
         _schema(
-            adapter=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
+            adapter=pa.string(), protocol=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
             images=pa.int64(), correct=pa.float64(), accuracy=pa.float64(),
         ),
         False,
@@ -133,9 +135,10 @@ TABLES: Mapping[str, Table] = {
     ),
     "answers": Table(
         _schema(
-            adapter=pa.string(), bank=pa.string(), policy=pa.string(), storage=pa.string(), bank_capacity=pa.int64(),
-            sees=pa.string(), accuracy=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(), gain_ci_high=pa.float64(),
-            state_bytes=pa.int64(), macs_per_image=pa.int64(), on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(),
+            adapter=pa.string(), protocol=pa.string(), bank=pa.string(), policy=pa.string(), storage=pa.string(),
+            bank_capacity=pa.int64(), sees=pa.string(), accuracy=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
+            gain_ci_high=pa.float64(), state_bytes=pa.int64(), macs_per_image=pa.int64(),
+            on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(),
             smallest_within_a_point=pa.bool_(), drop=pa.float64(), recovery_images=pa.int64(),
             worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
         ),
@@ -175,6 +178,7 @@ def metadata(scenario: Scenario) -> dict[str, str]:
         "scenario": scenario.model_dump_json(),
         "scenario_digest": scenario.digest(),
         "seed": str(scenario.seed),
+        "protocol": scenario.protocol,
         "iciia_sim": version("iciia-sim"),
     }
 

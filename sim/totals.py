@@ -61,6 +61,7 @@ def final_tables(
     backbone_macs: int | None,
     window: int,
     horizon: int,
+    protocol: str,
 ) -> dict[str, pa.Table]:
     """All tables that are sums over clients.
 
@@ -73,16 +74,19 @@ def final_tables(
         backbone_macs: Multiply-adds of the backbone; None if unknown.
         window: Images in a window.
         horizon: Images after a drift that aligned sums cover.
+        protocol: By which images were predicted.
     """
     calibration = _calibration(sums, list(adapters))
-    summary = _summary(sums, adapters, modules, calibration)
+    summary = [{**row, "protocol": protocol} for row in _summary(sums, adapters, modules, calibration)]
     drift_metrics = _drift_metrics(sums, list(adapters), window, horizon)
     return {
         "summary": tables.make("summary", summary),
         "overhead": tables.make("overhead", _overhead(adapters, backbone_macs)),
         "aligned": tables.make("aligned", _aligned(sums, list(adapters))),
         "drift_metrics": tables.make("drift_metrics", drift_metrics),
-        "classes": tables.make("classes", _classes(sums, list(adapters), classes)),
+        "classes": tables.make(
+            "classes", [{**row, "protocol": protocol} for row in _classes(sums, list(adapters), classes)]
+        ),
         "calibration": tables.make("calibration", calibration),
         "answers": tables.make("answers", answers(sums, adapters, summary, drift_metrics)),
         "staleness": tables.make("staleness", staleness(sums, window)),

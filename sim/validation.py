@@ -60,7 +60,10 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
         problems = _field_problems(document, details)
         unsound = {detail["loc"][0] for detail in details}
     sections = _Sections(document, unsound)
-    for check in (_check_clients, _check_data, _check_backbone, _check_live, _check_modules, _check_adapters):
+    checks = (
+        _check_clients, _check_data, _check_backbone, _check_live, _check_modules, _check_adapters, _check_protocol,
+    )  # fmt: skip
+    for check in checks:
         problems += [Problem(dotted(key), message, document.line(key)) for key, message in check(sections)]
     if "sweep" not in unsound and document.values.get("sweep"):
         problems += _sweep_problems(document, quiet=bool(problems))
@@ -221,12 +224,44 @@ def _check_adapters(sections: _Sections) -> Found:
             names[name] = index
 
 
+def _check_protocol(sections: _Sections) -> Found:
+    """The paper's protocols have no time and say themselves what a bank holds."""
+    protocol, clients = sections.get("protocol"), sections.get("clients")
+    if protocol in (None, "stream"):
+        return
+    if clients is not None and clients.drift.kind != "none":
+        yield (
+            ("clients", "drift"),
+            f"{protocol} has no time in which anything could drift; set kind: none, or protocol: stream",
+        )
+    for index, adapter in enumerate(sections.get("adapters") or []):
+        if isinstance(adapter, IciiaAdapterSettings):
+            for name, message in _set_problems(protocol, adapter.bank, None if clients is None else clients.images):
+                yield ("adapters", index, "bank", name), message
+
+
+def _set_problems(protocol: str, bank: BankSettings, images: int | Literal["all"] | None) -> Iterator[tuple[str, str]]:
+    """What a bank cannot be if it is the other images of a set."""
+    for name in ("policy", "storage", "diagnostics"):
+        if getattr(bank, name) != BankSettings.model_fields[name].get_default():
+            yield name, f"is of a stream's bank, and with {protocol} a bank is the other images of a set; remove it"
+    largest = max(_capacities(bank))
+    if isinstance(images, int) and largest >= images:
+        yield "capacity", f"got {largest}, and each of a client's {images} images has {images - 1} others; lower it"
+    if largest > MOST_IN_A_SET:
+        yield "capacity", f"got {largest}: {protocol} computes every set anew; {MOST_IN_A_SET} or less"
+
+
+def _capacities(bank: BankSettings) -> list[int]:
+    return bank.capacity if isinstance(bank.capacity, list) else [bank.capacity]
+
+
 def _bank_problems(key: Key, bank: BankSettings, module: ModuleSettings | None) -> Found:
     try:
         make_policy(bank.policy.kind, bank.policy.arguments)
     except ValueError as error:
         yield (*key, "policy"), str(error)
-    capacities = bank.capacity if isinstance(bank.capacity, list) else [bank.capacity]
+    capacities = _capacities(bank)
     if module is None:
         return
     as_set = module.context == "set" and module.layers > 1
