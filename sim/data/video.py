@@ -47,10 +47,13 @@ class VideoClips:
         path = self.folder / self.names[number]
         first = (int(self.lengths[number]) - self.frames) // 2
         clip = []
+        to_rgb = (
+            _av().video.reformatter.VideoReformatter()
+        )  # one for all frames: setting it up costs more than its work
         try:
             for place, frame in enumerate(_decode(path)):
                 if place >= first:
-                    clip.append(torch.from_numpy(frame.to_ndarray(format="rgb24")))
+                    clip.append(torch.from_numpy(to_rgb.reformat(frame, format="rgb24").to_ndarray()))
                 if len(clip) == self.frames:
                     break
         except (OSError, ValueError) as error:
