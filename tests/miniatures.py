@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-ATTRIBUTES = (
-    "5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair "
-    "Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache "
-    "Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair "
-    "Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young"
-).split()
+ATTRIBUTES = """
+    5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair Blurry Brown_Hair
+    Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male Mouth_Slightly_Open Mustache
+    Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks Sideburns Smiling Straight_Hair Wavy_Hair
+    Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace Wearing_Necktie Young
+"""
+"""The 40 of CelebA, in their order."""
 ACTIONS = ("ApplyLipstick", "Archery", "HandstandPushups", "Bowling")
 WNIDS = ("n01440764", "n01443537", "n01484850", "n01491361", "n02085620", "n02085782")
 """Two bony fish, two cartilaginous fish, two toy dogs."""
@@ -29,22 +30,28 @@ def picture(rng: np.random.Generator, hue: float, width: int, height: int) -> Im
     return Image.fromarray(np.clip(rng.normal(colour, 25, (height, width, 3)), 0, 255).astype(np.uint8))
 
 
-def video(
-    path: Path, rng: np.random.Generator, hue: float, frames: int = 20, width: int = 64, height: int = 48
-) -> None:
-    """A square that moves over noise, as MPEG-4 in AVI."""
+def video(path: Path, frames: Iterable[NDArray[np.uint8]]) -> None:
+    """Frames, uint8 [height, width, 3], as MPEG-4 in AVI."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    frames = list(frames)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        pixels = np.array(picture(rng, hue, width, height))
-        for t in range(frames):
-            moved = pixels.copy()
-            moved[8:24, 2 * t : 2 * t + 12] = 255
-            for packet in stream.encode(av.VideoFrame.from_ndarray(moved, format="rgb24")):
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for pixels in frames:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
+
+
+def moving_square(rng: np.random.Generator, hue: float, frames: int = 20) -> Iterable[NDArray[np.uint8]]:
+    """A bright square that crosses noise of one colour, 48 x 64 pixels."""
+    background = np.array(picture(rng, hue, 64, 48))
+    for t in range(frames):
+        pixels = background.copy()
+        pixels[8:24, 2 * t : 2 * t + 12] = 255
+        yield pixels
 
 
 # --- FEMNIST ----------------------------------------------------------------------------------------------------------
@@ -88,17 +95,18 @@ def leaf(file: Path, data: dict[str, dict[str, list]]) -> None:  # type: ignore[
 
 
 def celeba(folder: Path, people: int = 10, images: int = 6) -> Path:
-    """The authors' files in one folder: 178 x 218 pixels, a line for each image in every list; people 1 to 6 are in partition 0, 7 in
-    1 and the others in 2. LEAF's `train` and `test`, by person, lie beside them."""
+    """The authors' files in one folder: 178 x 218 pixels, a line for each image in every list; people 1 to 6 are in partition 0,
+    7 in 1 and the others in 2. LEAF's `train` and `test`, by person, lie beside them."""
     rng = np.random.default_rng(2)
     (folder / "img_align_celeba").mkdir(parents=True)
-    lines: dict[str, list[str]] = {"list_attr_celeba.txt": [str(people * images), " ".join(ATTRIBUTES) + " "]}
+    names = ATTRIBUTES.split()
+    lines: dict[str, list[str]] = {"list_attr_celeba.txt": [str(people * images), " ".join(names) + " "]}
     halves: dict[str, dict[str, dict[str, list]]] = {"train": {}, "test": {}}  # type: ignore[type-arg]
-    smiling = ATTRIBUTES.index("Smiling")
+    smiling = names.index("Smiling")
     for number in range(people * images):
         person = 1 + number // images
         name = f"{number + 1:06d}.jpg"
-        values = rng.integers(0, 2, len(ATTRIBUTES))
+        values = rng.integers(0, 2, len(names))
         values[smiling] = number % 2
         picture(rng, 0.5 * values[smiling], 178, 218).save(folder / "img_align_celeba" / name)
         lines["list_attr_celeba.txt"].append(f"{name} " + " ".join(f"{2 * value - 1:2d}" for value in values))
@@ -161,8 +169,8 @@ def imagenet(folder: Path, images: int = 12, tests: int = 6) -> Path:
 
 
 def ucf101(folder: Path) -> Path:
-    """`UCF-101` and `ucfTrainTestlist` of four classes: 25 groups of one or two clips; groups 1 to 7 are for testing in fold 1, 8 to 14
-    in fold 2, 15 to 21 in fold 3."""
+    """`UCF-101` and `ucfTrainTestlist` of four classes: 25 groups of one or two clips; groups 1 to 7 are for testing in fold 1,
+    8 to 14 in fold 2, 15 to 21 in fold 3."""
     rng = np.random.default_rng(5)
     lists = folder / "ucfTrainTestlist"
     lists.mkdir(parents=True)
@@ -170,9 +178,11 @@ def ucf101(folder: Path) -> Path:
     found = []
     for label, name in enumerate(ACTIONS):
         said = name.replace("Handstand", "HandStand")  # so it is in the published files
-        for group, clip in ((group, clip) for group in range(1, 26) for clip in range(1, 2 + (group % 4 == 0))):
+        for group, clip in itertools.product(range(1, 26), (1, 2)):
+            if clip == 2 and group % 4:
+                continue
             file = f"{name}/v_{said}_g{group:02d}_c{clip:02d}.avi"
-            video(folder / "UCF-101" / file, rng, label / len(ACTIONS))
+            video(folder / "UCF-101" / file, moving_square(rng, label / len(ACTIONS)))
             found.append((group, file, label + 1))
     for fold in (1, 2, 3):
         tests = range(7 * fold - 6, 7 * fold + 1)

@@ -1,6 +1,5 @@
 """The scenarios of the paper's data sets, each run whole, by all its protocols, on a miniature copy in the published layout."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,16 @@ def reduced(name: str, folder: Path) -> list[str]:
     natural = values["clients"].get("source") == "natural"
     drawn = [] if natural else [f"clients.images={STEPS}", "clients.sampling=wrap_around"]
     drift = ["clients.drift.every=4"] if "every" in values["clients"].get("drift", {}) else []
-    modules = {"heads": 2, "partitions": 2, "steps": 3, "evaluate_every": 32, "length": 8, "batch": 1, "drift_every": 4}
+    partitions = 64 if values["data"]["kind"] == "femnist" else 2
+    modules = {
+        "heads": 2,
+        "partitions": partitions,
+        "steps": 3,
+        "evaluate_every": 32,
+        "length": 8,
+        "batch": 1,
+        "drift_every": 4,
+    }
     return [
         f"data.path={folder}", "cloud.threads=1", f"clients.count={CLIENTS}", "clients.cohort=2", *drawn, *drift,
         *(f"backbone.{key}={value}" for key, value in backbone.items()),
