@@ -13,6 +13,7 @@ from iciia.paper import CAPACITY
 from sim.bench import measure
 from sim.bench_kernels import measure_kernels
 from sim.cache import Cache
+from sim.data_check import inspect_data
 from sim.engine import replay as replay_client
 from sim.engine import run as run_scenario
 from sim.errors import ScenarioError, SimError
@@ -23,6 +24,7 @@ from sim.plan import plans
 from sim.preview import check_suffix, rendered_audit
 from sim.preview import preview as preview_streams
 from sim.preview_chart import draw
+from sim.progress import Display
 from sim.report import rendered
 from sim.scenario import Scenario
 from sim.scenario_file import read, shipped
@@ -38,6 +40,8 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(help="The artifact cache: trained models and computed features.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
+data_app = typer.Typer(help="Data sets on disk.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 ScenarioArgument = Annotated[
     str, typer.Argument(metavar="SCENARIO", help="A YAML file, or the name of a shipped scenario.")
@@ -128,7 +132,7 @@ def validate(
     for name in scenarios:
         try:
             document = read(name).override(overrides or ())
-            check_data(document, validate_document(document), Cache())
+            check_data(document, validate_document(document), Cache(), Display().stage)
             print(f"{name}: ok")
         except ScenarioError as error:
             print(error, file=sys.stderr)
@@ -157,7 +161,7 @@ def preview(
         check_suffix(path)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--out") from error
-    check_data(document, validated, Cache())
+    check_data(document, validated, Cache(), Display().stage)
     found = preview_streams(validated, Cache(), clients)
     draw(found, path)
     console = _console()
@@ -220,6 +224,26 @@ def bench(
         print(line, flush=True)
     for line in measure(quick, workers or cpus_here()).lines():
         print(line)
+
+
+@data_app.command("check")
+def data_check(
+    scenario: ScenarioArgument,
+    overrides: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts, with all bad files.")] = False,
+) -> None:
+    """Inspect a scenario's data: counts, missing and broken files, sizes, classes, clients; exit code 2 if a run would refuse."""
+    validated = validate_document(read(scenario).override(overrides or ()))
+    found = inspect_data(validated, Cache(), Display().stage)
+    if as_json:
+        print(json.dumps(found.as_dict(), indent=2))
+    else:
+        for name, value in found.rows():
+            print(f"{name:<20}{value}")
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    if found.problems:
+        raise typer.Exit(2)
 
 
 @cache_app.command("ls")
