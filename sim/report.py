@@ -4,12 +4,13 @@ pandas lives here. DuckDB, polars and plain pyarrow read the same files with no 
 """
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.dataset as ds
+import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.table import Table as RichTable
 
@@ -27,6 +28,8 @@ class Report:
 
     Raises:
         ReportError: It is no report, an unfinished one, or one of a newer version of this package.
+
+    One of an older version is read with today's columns: what it does not have is null.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,9 +39,9 @@ class Report:
         except (OSError, ValueError) as error:
             raise ReportError(f"{folder}: is not a report (no readable {RUN_FILE} in it)") from error
         found = self.run.get("schema_version")
-        if found != SCHEMA_VERSION:
+        if not isinstance(found, int) or found > SCHEMA_VERSION:
             raise ReportError(
-                f"{folder}: its tables have schema version {found}, and this package reads {SCHEMA_VERSION}; "
+                f"{folder}: its tables have schema version {found}, and this package reads 1 to {SCHEMA_VERSION}; "
                 "update iciia-sim"
             )
         if not self.run.get("complete"):
@@ -57,18 +60,56 @@ class Report:
         Raises:
             ReportError: There is no such table in this report.
         """
+        files = self.files(name)
+        if not files:
+            return TABLES[name].schema.empty_table().to_pandas()
+        whole = pa.concat_tables([self.read(name, file) for file in files]).unify_dictionaries()
+        frame: pd.DataFrame = whole.to_pandas()
+        if files[0].parent == self.folder:
+            return frame
+        keys = [key for key in ("adapter", "client", "drift", "window", "step", "key") if key in frame]
+        return frame.sort_values(keys, ignore_index=True, kind="stable")
+
+    def files(self, name: str) -> list[Path]:
+        """The files of a table: one, or one for each range of cohorts, in order; none if the report is older than the table.
+
+        Raises:
+            ReportError: There is no such table in this report.
+        """
         file, folder = self.folder / f"{name}.parquet", self.folder / name
         if file.is_file():
-            return pq.read_table(file).to_pandas()
+            return [file]
         if name in TABLES and folder.is_dir():
-            # partitioning=None: a file's name is a range of cohorts, not a column
-            frame = ds.dataset(sorted(folder.glob("*.parquet")), format="parquet").to_table().to_pandas()
-            keys = [key for key in ("adapter", "client", "drift", "window", "step", "key") if key in frame]
-            return frame.sort_values(keys, ignore_index=True, kind="stable")
+            return sorted(folder.glob("*.parquet"))
+        if self._older and name in TABLES and not TABLES[name].sharded:
+            return []
         there = sorted(
             {path.stem for path in self.folder.glob("*.parquet")} | {n for n in TABLES if (self.folder / n).is_dir()}
         )
         raise ReportError(f"{self.folder}: has no table {name!r}; it has {', '.join(there)}")
+
+    def read(self, name: str, file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+        """One file of a table. Of an older report's, columns that it does not have are null.
+
+        Args:
+            name: The table.
+            file: One of its files.
+            columns: Only these.
+        """
+        there = pq.read_schema(file).names
+        wanted = there if columns is None else [column for column in columns if column in there]
+        found = pq.read_table(
+            file, columns=wanted, partitioning=None
+        )  # a file's name is a range of cohorts, not a column
+        if self._older and name in TABLES:
+            for field in TABLES[name].schema:
+                if field.name not in there and (columns is None or field.name in columns):
+                    found = found.append_column(field, pa.nulls(len(found), field.type))
+        return found
+
+    @property
+    def _older(self) -> bool:
+        return int(self.run["schema_version"]) < SCHEMA_VERSION
 
     @cached_property
     def summary(self) -> pd.DataFrame:
