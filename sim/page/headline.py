@@ -27,11 +27,11 @@ def headline_cards(report: Report) -> Cards:
         of_mean = interval(backbone.accuracy_ci_low, backbone.accuracy_ci_high, "")
         return Cards([Card(percent(backbone.accuracy), "accuracy of the backbone", of_mean)])
     cards = [
-        Card(f"{points(row['gain'])} points", f"gain of {name} over the backbone", _reach(row)),
+        Card(f"{points(row.gain)} points", f"gain of {name} over the backbone", _reach(row)),
         Card(
             percent(row.accuracy),
             f"accuracy of {name}",
-            f"backbone {percent(backbone['accuracy'])}{_oracle(report)}",
+            f"backbone {percent(backbone.accuracy)}{_oracle(report)}",
         ),
     ]
     if pd.notna(answer.drop):
@@ -39,10 +39,10 @@ def headline_cards(report: Report) -> Cards:
         recovered = "not back at 90 % within the horizon"
         if pd.notna(back):
             recovered = f"back at 90 % after {whole(back)} images" if back else "never below 90 % of the level before"
-        cards.append(Card(f"{points(answer['drop'], '')} points", f"drop of {name} at a drift", recovered))
+        cards.append(Card(f"{points(answer.drop, '')} points", f"drop of {name} at a drift", recovered))
     cards.append(
         Card(
-            f"{points(answer['worst_decile_gain'])} points",
+            f"{points(answer.worst_decile_gain)} points",
             "gain of the worst tenth of the clients",
             "by their own gain",
         )
@@ -51,7 +51,7 @@ def headline_cards(report: Report) -> Cards:
         Card(
             size(row.state_bytes),
             f"state of {name} on a device",
-            f"{whole(row['macs_per_image'])} MACs an image{_share(report, name)}",
+            f"{whole(row.macs_per_image)} MACs an image{_share(report, name)}",
         )
     )
     return Cards(cards)
@@ -110,8 +110,8 @@ def summary_table(report: Report) -> Table:
     for row in rows_of(report.summary):
         cells = [
             str(row.adapter), str(row.sees), percent(row.accuracy),
-            f"{points(row['accuracy_client_mean'], '')} {interval(row['accuracy_ci_low'], row['accuracy_ci_high'], '')}",
-            f"{points(row['gain'])} {interval(row['gain_ci_low'], row['gain_ci_high'])}",
+            f"{points(row.accuracy_client_mean, '')} {interval(row.accuracy_ci_low, row.accuracy_ci_high, '')}",
+            f"{points(row.gain)} {interval(row.gain_ci_low, row.gain_ci_high)}",
         ]  # fmt: skip
         if drifting:
             cells.append(points(drifts[row.adapter], ""))
@@ -121,7 +121,7 @@ def summary_table(report: Report) -> Table:
 
 def _reach(row: Any) -> str:
     found = interval(row.gain_ci_low, row.gain_ci_high)
-    return f"95 % {found}, paired over {whole(row['clients'])} clients" if found else f"{whole(row['clients'])} clients"
+    return f"95 % {found}, paired over {whole(row.clients)} clients" if found else f"{whole(row.clients)} clients"
 
 
 def _oracle(report: Report) -> str:

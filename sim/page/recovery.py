@@ -81,8 +81,8 @@ def recovery_table(report: Report) -> Table | None:
     note = (
         f"Drop: accuracy of the {window} images before, less the lowest window of {window} within {horizon} images after. "
         "Recovery: images from the drift to the first window back at 90 % of the level before; 0 if none falls below. On the "
-        f"pooled curve of {whole(first.points)} drifts, of which {whole(first.censored)} are cut off by the next drift or the stream's end inside "
-        "the horizon."
+        f"pooled curve of {whole(first.points)} drifts, of which {whole(first.censored)} are cut off by the next drift or the "
+        "stream's end inside the horizon."
     )
     header = ["adapter", "before", "lowest after", "drop, points", "recovery, images"]
     if compared:
