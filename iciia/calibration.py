@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_expit, log_softmax, softmax
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
@@ -11,7 +11,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
 
     Args:
         logits: [M, C].
-        labels: [M].
+        labels: [M], or attributes, [M, C].
 
     Returns:
         Between 0.05 and 20. Logits that are twice too large give 2.
@@ -22,7 +22,10 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
     rows = np.arange(len(labels))
 
     def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
+        scaled = logits / np.exp(log_temperature)
+        if labels.ndim == 2:
+            return -float(log_expit(np.where(labels > 0, scaled, -scaled)).mean())
+        return -float(log_softmax(scaled, axis=1)[rows, labels].mean())
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))

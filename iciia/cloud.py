@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.backbone import Progress
 from iciia.features import FeatureStore
+from iciia.labels import accuracy_of, loss_of
 from iciia.model import ICIIA
 
 Sampler = Callable[[np.random.Generator, int], NDArray[np.int64]]
@@ -83,7 +83,7 @@ def train(
 ) -> TrainingHistory:
     """Trains a module on simulated clients.
 
-    Labels of integer class numbers are trained by cross-entropy, labels of attributes, float [M, C], by binary cross-entropy.
+    Classes are trained by cross-entropy, attributes by binary cross-entropy; see `iciia.labels`.
 
     Args:
         module: Trained in place; in evaluation mode afterwards.
@@ -106,7 +106,7 @@ def train(
     else:
         optimizer = torch.optim.SGD(module.parameters(), lr=recipe.learning_rate)
     start, final = recipe.learning_rate, 0.0 if recipe.kind == "stream" else recipe.learning_rate
-    history = TrainingHistory(backbone_accuracy=_accuracy(held_out[1], held_out[2]))
+    history = TrainingHistory(backbone_accuracy=accuracy_of(held_out[1], held_out[2]))
     best = copy.deepcopy(module.state_dict())
     if checkpoint is not None and checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -127,7 +127,7 @@ def train(
                 part = drawn[number * recipe.batch : (number + 1) * recipe.batch]
                 features, backbone_logits, labels = _load(store, part, device)
                 with _mixed_precision(device):
-                    loss = _loss(_predict(module, recipe, features, backbone_logits), labels)
+                    loss = loss_of(_predict(module, recipe, features, backbone_logits), labels)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(module.parameters(), 5.0)
@@ -156,30 +156,18 @@ def _predict(module: ICIIA, recipe: Recipe, features: Tensor, backbone_logits: T
     return whole(features, backbone_logits)
 
 
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
-    if labels.is_floating_point():
-        return F.binary_cross_entropy_with_logits(logits, labels)
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
-
-
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
-    """Share of right classes, or of right attributes."""
-    right = (logits > 0) == (labels > 0.5) if labels.is_floating_point() else logits.argmax(-1) == labels
-    return right.float().mean().item()
-
-
 @torch.inference_mode()
 def _evaluate(module: ICIIA, recipe: Recipe, clients: Clients, history: TrainingHistory) -> bool:
     """Notes the validation loss; whether it is the best so far."""
     module.eval()
     features, backbone_logits, labels = clients
     logits = _predict(module, recipe, features, backbone_logits)
-    loss = _loss(logits, labels).item()
+    loss = loss_of(logits, labels).item()
     history.validation_loss.append(loss)
     if loss >= history.best_loss:
         return False
     history.best_loss, history.best_step = loss, history.steps
-    history.validation_accuracy = _accuracy(logits, labels)
+    history.validation_accuracy = accuracy_of(logits, labels)
     return True
 
 

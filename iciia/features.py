@@ -20,7 +20,7 @@ class FeatureStore(Protocol):
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class of each image, [M]."""
+        """Class of each image, [M], or its attributes, [M, C]; see `iciia.labels`."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class ArrayStore:
     Args:
         features: float32 [M, D].
         logits: float32 [M, C].
-        labels: int64 [M].
+        labels: int64 [M], or attributes, [M, C].
     """
 
     features: NDArray[np.float32]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class ImageSource(Protocol):
-    """Numbered, labelled images of one size."""
+    """Numbered, labelled images, or clips, of one size. A source of clips has an attribute `frames`, the frames of each."""
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -22,8 +22,14 @@ class ImageSource(Protocol):
         ...
 
     def read(self, indices: NDArray[np.int64]) -> Tensor:
-        """The given images, [B], as uint8 [B, channels, height, width]."""
+        """The given images, [B], as uint8 [B, channels, height, width]; clips as [B, channels, frames, height, width]."""
         ...
+
+
+def frames_of(source: ImageSource) -> int | None:
+    """Frames of a source's clips; None if it holds images."""
+    frames: int | None = getattr(source, "frames", None)
+    return frames
 
 
 def in_batches(indices: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
@@ -36,5 +42,5 @@ def in_batches(indices: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]
 
 
 def as_float(images: Tensor) -> Tensor:
-    """uint8 [B, channels, height, width] -> float32 in [0, 1]."""
+    """uint8 -> float32 in [0, 1], of any shape."""
     return images.to(torch.float32) / 255.0

@@ -234,14 +234,16 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             backbone_logits: [B, n, C].
 
         Returns:
-            Logits [B, n, C], float32.
+            Logits [B, n, C], float32. With the residual head the backbone's of a single image, which has nothing to be calibrated
+            by.
         """
         x = _columns_first(features, self.classifier.weight.dtype)
         everything = torch.ones(1, 1, features.shape[1], dtype=torch.bool, device=x.device)
         for layer in self._encoder:
             x = _all_to_all(layer, x, everything) if self.context != "none" else layer.feed_forward(x)
-        nobody = torch.zeros(1, features.shape[1], dtype=torch.bool, device=x.device)
-        return self._classify(x, backbone_logits, nobody)
+        single = features.shape[1] == 1 and self.context != "none"
+        alone = torch.full((1, features.shape[1]), single, dtype=torch.bool, device=x.device)
+        return self._classify(x, backbone_logits, alone)
 
     @property
     def _encoder(self) -> Iterable[EncoderLayer]:

@@ -1,4 +1,4 @@
-"""Checks that every policy, bank and adapter passes; run them on one of your own.
+"""Checks that every policy, bank, adapter and backbone passes; run them on one of your own.
 
     from iciia.testing import check_policy
     check_policy(MyPolicy())
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters import Adapter, Chunk
+from iciia.backbone import Backbone
 from iciia.bank import FeatureBank
 from iciia.model import ICIIA
 from iciia.overhead import cost_of
@@ -23,6 +24,33 @@ from iciia.policies.plan import PolicyKeeper
 CLIENTS = np.array([3, 4, 11, 2**40])
 STEPS, FEATURES, CLASSES = 40, 12, 6
 SEED = 5
+
+
+def check_backbone(backbone: Backbone, batch: int = 1) -> None:
+    """Checks that a backbone's features are what its classifier reads: the classifier of the features gives the whole model's
+    logits, to 1e-4 of the largest of them, for random images at the size that it reads.
+
+    Args:
+        backbone: The backbone, in evaluation mode afterwards.
+        batch: Images, or clips.
+
+    Raises:
+        AssertionError: It fails.
+    """
+    backbone.model.eval()
+    frames = () if backbone.frames is None else (backbone.frames,)
+    shape = (batch, backbone.channels, *frames, backbone.image_size, backbone.image_size)
+    images = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(SEED))
+    with torch.inference_mode():
+        features, logits = backbone.forward(images)
+        whole = backbone.model((images.float() / 255 - backbone.mean) / backbone.std)
+    assert features.shape == (batch, backbone.feature_dim), f"features are {tuple(features.shape)}"
+    assert logits.shape == (batch, backbone.classes), f"logits are {tuple(logits.shape)}"
+    off, largest = (logits - whole).abs().max().item(), whole.abs().max().item()
+    assert largest > 0, "the model's logits are all zero, which proves nothing"
+    assert off <= 1e-4 * largest, (
+        f"the classifier of the features is off by {off:.3g}, where logits reach {largest:.3g}"
+    )
 
 
 def example(clients: int = len(CLIENTS), steps: int = STEPS, classes: int = CLASSES) -> tuple[Tensor, Tensor]:

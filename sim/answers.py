@@ -17,27 +17,32 @@ POINT = 0.01
 """What counts as nearly as accurate."""
 
 DECILE = 0.1
+
+STEPS_OF_ACCURACY = 1_000_000
+"""The worst decile knows each client's accuracy and gain to this part of 1."""
 Rows = list[dict[str, object]]
 Part = Iterator[tuple[str, str, int, str, float]]
 
 
 def answer_sums(result: CohortResult, adapters: Sequence[str], window: int) -> Part:
-    """A cohort's part of the sums: how many clients have so many right predictions, and so many more than the backbone; and what
-    attention used, by windows of images since the last drift."""
-    right = result.correct.sum(axis=2, dtype=np.int64)  # [A, K]
-    more = right - right[adapters.index("backbone")]
+    """A cohort's part of the sums: how many clients have which accuracy, and which gain over the backbone; and what attention used,
+    by windows of images since the last drift."""
+    accuracy = result.correct.sum(axis=2) / result.lengths  # [A, K]
+    gain = accuracy - accuracy[adapters.index("backbone")]
     for a, name in enumerate(adapters):
-        for measure, counts in (("accuracy", right[a]), ("gain", more[a])):
-            for key, clients in zip(*np.unique(counts, return_counts=True), strict=True):
+        for measure, values in (("accuracy", accuracy[a]), ("gain", gain[a])):
+            rounded = np.rint(values * STEPS_OF_ACCURACY).astype(np.int64)
+            for key, clients in zip(*np.unique(rounded, return_counts=True), strict=True):
                 yield "answers", name, int(key), measure, clients
     if result.staleness:
         number = images_since_drift(result.plan, result.segments) // window
+        within = result.within
         for name, values in result.staleness.items():
-            images = np.bincount(number.ravel())
+            images = np.bincount(number[within])
             for key in np.flatnonzero(images).tolist():
                 yield "staleness", name, key, "images", images[key]
                 for measure, value in zip(MEASURES, values, strict=True):
-                    yield "staleness", name, key, measure, value[number == key].sum(dtype=np.float64)
+                    yield "staleness", name, key, measure, value[(number == key) & within].sum(dtype=np.float64)
 
 
 def answers(
@@ -66,11 +71,10 @@ def answers(
     for row in summary:
         name = str(row["adapter"])
         adapter = adapters[name]
-        clients, images = int(str(row["clients"])), int(str(row["images"]))
-        length = images // clients
         rows.append(
             {
                 "adapter": name,
+                "protocol": row["protocol"],
                 "bank": bank_of(name) if adapter.capacity is not None else None,
                 "policy": adapter.policy.name if isinstance(adapter, IciiaAdapter) else None,
                 "storage": str(adapter.storage).removeprefix("torch.") if isinstance(adapter, IciiaAdapter) else None,
@@ -84,8 +88,8 @@ def answers(
                 "smallest_within_a_point": name in smallest,
                 "drop": at_drifts[name]["drop"],
                 "recovery_images": at_drifts[name]["recovery"],
-                "worst_decile_accuracy": worst_decile(counts[name, "accuracy"]) / length,
-                "worst_decile_gain": worst_decile(counts[name, "gain"]) / length,
+                "worst_decile_accuracy": worst_decile(counts[name, "accuracy"]) / STEPS_OF_ACCURACY,
+                "worst_decile_gain": worst_decile(counts[name, "gain"]) / STEPS_OF_ACCURACY,
             }
         )
     return rows

@@ -21,6 +21,7 @@ from iciia.cloud import Recipe, TrainingHistory, train
 from iciia.counter import generator
 from iciia.features import ArrayStore, FeatureStore
 from iciia.images import ImageSource
+from iciia.labels import accuracy_of
 from iciia.model import ICIIA
 from sim.cache import Cache, digest
 from sim.corruption import Corruption
@@ -28,6 +29,7 @@ from sim.data import Classes, Features, Images, open_data
 from sim.data.base import split_by_class
 from sim.errors import DataError
 from sim.live import LiveStore
+from sim.natural import natural_sequences
 from sim.scenario import (
     BackboneSettings,
     ClientsSettings,
@@ -36,7 +38,6 @@ from sim.scenario import (
     Scenario,
     SuddenDriftSettings,
 )
-from sim.stream import ImagesByClass
 from sim.streams import build_stream
 
 FORMAT = 3
@@ -65,8 +66,10 @@ class CloudArtifact:
         split: Images of each part.
         backbone_macs: Multiply-adds of the backbone for one image; None if only its features are known.
         temperature: What the backbone's logits are to be divided by, fitted on the calibration part.
-        confusion: Joint distribution of predicted and true classes there, float64 [C, C].
+        confusion: Joint distribution of predicted and true classes there, float64 [C, C]; empty for
+            attributes.
         provenance: Where everything came from: digests, versions, how training went.
+        owners: Natural client of each image that clients see, int64 [M]; None if the data have none.
     """
 
     classes: Classes
@@ -77,6 +80,7 @@ class CloudArtifact:
     temperature: float
     confusion: NDArray[np.float64]
     provenance: dict[str, Any]
+    owners: NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class _Cloud:
     split: dict[str, int]
     backbone_macs: int | None
     provenance: dict[str, Any]
+    train_clients: NDArray[np.int64] | None
 
 
 def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArtifact:
@@ -125,9 +130,17 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
         "modules": {name: asdict(history) for name, history in histories.items()},
         "platform": platform_key(),
     }
-    confusion = confusion_matrix(logits, labels, temperature)
+    confusion = np.zeros((0, 0)) if labels.ndim == 2 else confusion_matrix(logits, labels, temperature)
     return CloudArtifact(
-        cloud.classes, cloud.test, modules, cloud.split, cloud.backbone_macs, temperature, confusion, provenance
+        cloud.classes,
+        cloud.test,
+        modules,
+        cloud.split,
+        cloud.backbone_macs,
+        temperature,
+        confusion,
+        provenance,
+        data.test_clients,
     )
 
 
@@ -135,7 +148,10 @@ def split(scenario: Scenario, data: Images | Features) -> dict[str, NDArray[np.i
     """Cuts the training images into disjoint parts, image numbers by part."""
     trained = scenario.backbone is not None and scenario.backbone.weights == "train"
     shares = SHARES_TRAINED if trained else SHARES_GIVEN
-    cut = split_by_class(data.train.labels, shares, scenario.cloud_seed, "cloud parts")
+    labels = data.train.labels
+    if labels.ndim == 2:  # attributes are not cut by class
+        labels = np.zeros(len(labels), dtype=np.int64)
+    cut = split_by_class(labels, shares, scenario.cloud_seed, "cloud parts")
     return dict(zip(PARTS, cut, strict=True))
 
 
@@ -215,7 +231,8 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
     else:
         images_of_clients = np.arange(len(data.test.labels))
         test_store, _ = _store(backbone, key, data, "test", images_of_clients, cache, stage)
-        found = {"test_accuracy": float((test_store.logits.argmax(1) == test_store.labels).mean())}
+        logits, labels = (torch.from_numpy(np.array(part)) for part in (test_store.logits, test_store.labels))
+        found = {"test_accuracy": accuracy_of(logits, labels)}
     macs = backbone.macs()
     return _Cloud(
         classes=data.classes,
@@ -239,6 +256,7 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
             },
             "skipped_images": list(data.skipped),
         },
+        train_clients=None if data.train_clients is None else data.train_clients[kept],
     )
 
 
@@ -246,7 +264,9 @@ def _from_features(scenario: Scenario, data: Features) -> _Cloud:
     parts = split(scenario, data)
     sizes = {**{name: len(part) for name, part in parts.items()}, "test": len(data.test.labels)}
     provenance = {"backbone": {"feature_dim": data.train.feature_dim, "classes": data.train.classes}}
-    return _Cloud(data.classes, data.train, parts, data.test, dict(data.key), sizes, None, provenance)
+    return _Cloud(
+        data.classes, data.train, parts, data.test, dict(data.key), sizes, None, provenance, data.train_clients
+    )
 
 
 def _backbone(
@@ -399,6 +419,7 @@ def _module(
         "format": FORMAT,
         "features": cloud.key,
         "module": settings.model_dump(exclude={"precision"}),
+        "source": scenario.clients.source,
         "subset": scenario.clients.subset.model_dump(),
         "superclass": None if cloud.classes.superclass is None else cloud.classes.superclass.tolist(),
         "seed": scenario.cloud_seed,
@@ -445,7 +466,10 @@ def _sampler(
 ) -> Callable[[np.random.Generator, int], NDArray[np.int64]]:
     """Streams of simulated training clients over one part of the cloud's images."""
     images = cloud.parts[part]
-    by_class = ImagesByClass.of(np.asarray(cloud.train.labels)[images], len(cloud.classes))
+    if scenario.clients.source == "natural" and cloud.train_clients is not None:
+        every = settings.drift_every if settings.recipe == "stream" else None
+        drawn = natural_sequences(cloud.train_clients[images], settings.length, every)
+        return lambda rng, count: images[drawn(rng, count)]
     clients = ClientsSettings(
         count=1,
         images=settings.length,
@@ -456,7 +480,8 @@ def _sampler(
     )
     # a seed of its own, so that no training client is one of the simulated clients
     seed = int(generator(scenario.cloud_seed, f"sampler {part}").integers(2**62))
-    stream = build_stream(clients, seed, cloud.classes.superclass, by_class)
+    labels = np.asarray(cloud.train.labels)[images]
+    stream = build_stream(clients, seed, cloud.classes.superclass, labels, len(cloud.classes))
 
     def sample(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
         numbers = rng.integers(2**62, size=count)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from iciia.paper import CAPACITY
 from sim.bench import measure
 from sim.bench_kernels import measure_kernels
 from sim.cache import Cache
@@ -17,7 +17,8 @@ from sim.engine import replay as replay_client
 from sim.engine import run as run_scenario
 from sim.errors import ScenarioError, SimError
 from sim.feasibility import check_data
-from sim.overhead_table import overhead_row
+from sim.overhead_table import OverheadRow, PaperRow, overhead_row, paper_rows
+from sim.overhead_table import rendered as rendered_overhead
 from sim.plan import plans
 from sim.preview import check_suffix, rendered_audit
 from sim.preview import preview as preview_streams
@@ -179,44 +180,34 @@ def scenarios() -> None:
 
 @app.command()
 def overhead(
-    backbone: Annotated[list[str] | None, typer.Option(help="timm name; may be given several times.")] = None,
-    layers: Annotated[int, typer.Option(min=1, help="Layers, L.")] = 3,
+    backbone: Annotated[
+        list[str] | None, typer.Option(help="timm name, femnist_cnn or c3d; may be given several times.")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Layers, L; 3 if left out.")] = None,
     partitions: Annotated[
         list[int] | None,
         typer.Option(min=1, help="Partitions, P; may be given several times. 1 is ICIIA-B, 256 ICIIA-T."),
     ] = None,
-    capacity: Annotated[int, typer.Option(min=0, help="Bank capacity, N.")] = 15,
+    capacity: Annotated[int, typer.Option(min=0, help="Bank capacity, N.")] = CAPACITY,
+    paper: Annotated[bool, typer.Option("--paper", help="Every pair of dataset and backbone in the paper.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Print what ICIIA costs beside a backbone: multiply-adds for an image, parameters, bytes of a bank."""
-    backbones = backbone or ["mobilenetv3_large_100"]
+    if paper and (backbone or layers or partitions):
+        raise typer.BadParameter("--paper has backbones, layers and partitions of its own; leave these out")
+    rows: list[PaperRow] | list[OverheadRow]
     try:
-        rows = [overhead_row(name, layers, p, capacity) for name in backbones for p in partitions or [1, 256]]
+        if paper:
+            rows = paper_rows(capacity)
+        else:
+            backbones = backbone or ["mobilenetv3_large_100"]
+            rows = [overhead_row(name, layers or 3, p, capacity) for name in backbones for p in partitions or [1, 256]]
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     if as_json:
         print(json.dumps([row.as_dict() for row in rows], indent=2))
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    names = ("backbone", "D", "MACs", "L", "P", "N", "paper", "set", "stream", "stream+head", "parameters")
-    for name in (*names, "bank, set", "bank, stream"):
-        table.add_column(name, justify="left" if name == "backbone" else "right", no_wrap=True)
-    for row in rows:
-        shares = row.shares()
-        costs = [
-            f"{macs / 1e6:,.3f} M ({shares[share]:.2%})"
-            for macs, share in (
-                (row.paper_macs, "paper_share"),
-                (row.set_macs, "set_share"),
-                (row.stream_macs, "stream_share"),
-                (row.stream_macs + row.classifier_macs, "stream_residual_share"),
-            )
-        ]
-        table.add_row(
-            row.backbone, str(row.feature_dim), f"{row.backbone_macs / 1e6:,.1f} M", str(row.layers), str(row.partitions),
-            str(row.capacity), *costs, f"{row.parameters:,}", f"{row.set_bank_bytes:,} B", f"{row.stream_bank_bytes:,} B",
-        )  # fmt: skip
-    _console().print(table)
+    else:
+        _console().print(rendered_overhead(rows))
 
 
 @app.command()

@@ -19,10 +19,15 @@ from sim.adapters import build_adapters
 from sim.drift import Plan
 from sim.errors import SimulationError
 from sim.live import LiveStore
+from sim.protocols import PredictionFailedAt, predict_sets, steps_together
 from sim.scenario import Scenario
+from sim.scoring import score
 from sim.staleness import measure_staleness, subsets_of
-from sim.stream import ImagesByClass, Stream
+from sim.stream import Streams
 from sim.streams import build_stream
+
+_STEPS = (1, 1, 1, 2, 2, 2)
+"""The axis of steps in the segments, images, labels, predictions, confidences and losses of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +39,50 @@ class Job:
         superclass: Superclass of each class, int64 [C]; None where classes are not grouped.
         store: Features of the images that clients see.
         modules: Trained modules by name.
+        owners: Natural client of each image, int64 [M]; None if the data have none.
     """
 
     scenario: Scenario
     superclass: NDArray[np.int64] | None
     store: FeatureStore
     modules: Mapping[str, ICIIA]
+    owners: NDArray[np.int64] | None = None
 
-    def stream(self) -> Stream:
+    def stream(self) -> Streams:
         """The clients' streams."""
-        images = ImagesByClass.of(np.asarray(self.store.labels), self.store.classes)
-        return build_stream(self.scenario.clients, self.scenario.seed, self.superclass, images)
+        labels = np.asarray(self.store.labels)
+        return build_stream(
+            self.scenario.clients, self.scenario.seed, self.superclass, labels, self.store.classes, self.owners
+        )
 
 
 @dataclass(frozen=True)
 class CohortResult:
     """What happened to the clients of one cohort; clients that only pad it are left out.
 
+    Streams may be of different lengths; T is that of the longest or more, and what lies beyond a stream's end does not count.
+
     Args:
         cohort: Its number.
         clients: Client numbers, int64 [K].
+        owners: Natural client that each is, int64 [K]; None if streams are drawn.
+        lengths: Images in their streams, int64 [K].
+        protocol: By which they were predicted.
         plan: Their class priors.
         staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.staleness`.
         segments: Segment of the plan at each step, int64 [K, T].
         images: Image seen at each step, int64 [K, T].
-        labels: Its class, int64 [K, T].
-        predictions: Class predicted by each adapter, int32 [A, K, T].
-        confidences: Softmax probability of that class, float32 [A, K, T].
-        losses: Negative log-likelihood of the label, nats, float32 [A, K, T].
+        labels: Its class, int64 [K, T], or whether each attribute is there, int64 [K, T, C].
+        predictions: What each adapter predicts, int32 [A, K, T] or [A, K, T, C].
+        confidences: Probability that it gives to that, float32, likewise.
+        losses: Negative log-likelihood of the label, a mean over attributes, nats, float32 [A, K, T].
     """
 
     cohort: int
     clients: NDArray[np.int64]
+    owners: NDArray[np.int64] | None
+    lengths: NDArray[np.int64]
+    protocol: str
     plan: Plan
     staleness: Mapping[str, NDArray[np.float32]]
     segments: NDArray[np.int64]
@@ -76,9 +93,21 @@ class CohortResult:
     losses: NDArray[np.float32]
 
     @property
-    def correct(self) -> NDArray[np.bool_]:
-        """Whether each prediction is right, bool [A, K, T]."""
+    def within(self) -> NDArray[np.bool_]:
+        """Whether each step is within its client's stream, bool [K, T]."""
+        return np.arange(self.labels.shape[1]) < self.lengths[:, None]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each prediction is right, bool [A, K, T] or [A, K, T, C]."""
         return self.predictions == self.labels
+
+    @property
+    def correct(self) -> NDArray[np.bool_] | NDArray[np.float64]:
+        """Whether each image counts and is predicted right, bool [A, K, T]; of attributes the share that is, float64."""
+        if self.labels.ndim == 2:
+            return self.right & self.within
+        return self.right.mean(axis=-1) * self.within
 
 
 class CohortSimulator:
@@ -115,7 +144,8 @@ class CohortSimulator:
 
         Args:
             client: Its number.
-            length: Steps in a chunk; the scenario's if None. Another length may change the last bits.
+            length: Steps in a chunk; the scenario's if None. Another length may change the last bits. The paper's protocols have no
+                chunks.
 
         Raises:
             PredictionFailed: As in the run.
@@ -159,8 +189,11 @@ class CohortSimulator:
         self, cohort: int, clients: NDArray[np.int64], kept: slice, length: int | None = None
     ) -> CohortResult:
         settings = self.scenario.clients
-        plan = self.stream.plan(clients)
-        states = {name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items()}
+        streaming = self.scenario.protocol == "stream"
+        plan, lengths = self.stream.plan(clients), self.stream.lengths(clients)
+        states = {
+            name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items() if streaming
+        }
         pieces = []
         met: list[NDArray[np.int64]] = []
         diagnosed: dict[str, list[NDArray[np.float32]]] = {
@@ -168,9 +201,12 @@ class CohortSimulator:
             for name, adapter in self.adapters.items()
             if isinstance(adapter, IciiaAdapter) and adapter.diagnostics
         }
-        everybody = self.stream.images.count / self.stream.images.count.sum()
-        subsets = subsets_of(plan, settings.subset.reserve_ratio, everybody) if diagnosed else np.zeros(0, dtype=bool)
-        for chunk in self.stream.chunks(clients, length or settings.chunk, plan):
+        subsets = np.zeros(0, dtype=bool)
+        if diagnosed:
+            subsets = subsets_of(plan, settings.subset.reserve_ratio, self.stream.everybody)
+        if not streaming or length is None:
+            length = steps_together(self.scenario, lengths)
+        for chunk in self.stream.chunks(clients, length, plan):
             if isinstance(self.store, LiveStore):
                 features, logits = self.store.look_up(chunk.images, clients, chunk.step)
             else:
@@ -185,8 +221,15 @@ class CohortSimulator:
                 else:
                     shown = seen
                 try:
-                    scores, states[name] = adapter.predict(states[name], shown)
-                    scored.append(_score(scores, labels))
+                    if streaming:
+                        scores, states[name] = adapter.predict(states[name], shown)
+                    else:
+                        scores = predict_sets(
+                            self.scenario.protocol, adapter, clients, self.scenario.seed, shown, lengths
+                        )
+                    scored.append(score(scores, labels))
+                except PredictionFailedAt as failed:
+                    raise PredictionFailed(name, failed.step, failed.cause) from failed.cause
                 except Exception as error:
                     raise PredictionFailed(name, chunk.step, error) from error
                 if name in diagnosed:
@@ -196,9 +239,13 @@ class CohortSimulator:
             pieces.append(
                 (chunk.segments[kept], chunk.images[kept], chunk.labels[kept], predictions, confidences, losses)
             )
-        joined = [np.concatenate(part, axis=-1) for part in zip(*pieces, strict=True)]
+        joined = [np.concatenate(part, axis=axis) for part, axis in zip(zip(*pieces, strict=True), _STEPS, strict=True)]
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
-        return CohortResult(cohort, clients[kept], plan.rows(kept), staleness, *joined)
+        clients, lengths = clients[kept], lengths[kept]
+        owners = self.stream.owner(clients)
+        return CohortResult(
+            cohort, clients, owners, lengths, self.scenario.protocol, plan.rows(kept), staleness, *joined
+        )
 
 
 class PredictionFailed(Exception):
@@ -206,24 +253,10 @@ class PredictionFailed(Exception):
 
     Args:
         adapter: Its name.
-        step: First stream step of the chunk that it fails in.
+        step: First stream step of the chunk, or of the set, that it fails in.
         cause: What it raised.
     """
 
     def __init__(self, adapter: str, step: int, cause: Exception) -> None:
         super().__init__(adapter, step, cause)
         self.adapter, self.step, self.cause = adapter, step, cause
-
-
-def _score(
-    scores: torch.Tensor, labels: torch.Tensor
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Prediction, its confidence and the label's negative log-likelihood at each step, each [K, T]."""
-    with torch.inference_mode():
-        best, prediction = scores.max(dim=-1)
-        normaliser = torch.logsumexp(scores, dim=-1)
-        of_label = scores.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
-        confidence = torch.exp(best - normaliser)
-        if confidence.isnan().any():
-            raise ValueError("scores that are not numbers")
-        return prediction.to(torch.int32).numpy(), confidence.numpy(), (normaliser - of_label).numpy()

@@ -100,7 +100,7 @@ class Totals:
 
     clients: int = 0
     images: int = 0
-    correct: dict[str, int] = field(default_factory=dict)
+    correct: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Collector:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.totals = Totals(correct=dict.fromkeys(layout.adapters, 0))
+        self.totals = Totals(correct=dict.fromkeys(layout.adapters, 0.0))
         self._waiting: dict[int, CohortRecords] = {}
         self._process = uuid.uuid4().hex
         try:
@@ -175,7 +175,7 @@ class Collector:
             if row["table"] != "summary":
                 continue
             if row["measure"] == "correct":
-                self.totals.correct[row["adapter"]] += int(row["value"])
+                self.totals.correct[row["adapter"]] += row["value"]
             elif row["adapter"] == self.layout.adapters[0] and row["measure"] in ("clients", "images"):
                 setattr(self.totals, row["measure"], getattr(self.totals, row["measure"]) + int(row["value"]))
 

@@ -43,7 +43,7 @@ class Corruption:
         """Corrupts images.
 
         Args:
-            images: uint8 [B, channels, height, width].
+            images: uint8 [B, channels, height, width]; of clips [B, channels, frames, height, width] every frame is corrupted.
             clients: Whose each is, [B].
             steps: The stream step of each, [B].
 
@@ -56,7 +56,9 @@ class Corruption:
         found = []
         for i, image in enumerate(images):
             blur, noise, brightness, jpeg = (float(strength) for strength in strengths[:, i])
-            found.append(self._one(image, blur, noise, brightness, jpeg, bool(brighter[i]), int(noise_seeds[i])))
+            frames = image if image.dim() == 3 else image.transpose(0, 1)  # a clip as [frames, channels, height, width]
+            frames = self._one(frames, blur, noise, brightness, jpeg, bool(brighter[i]), int(noise_seeds[i]))
+            found.append(frames if image.dim() == 3 else frames.transpose(0, 1))
         return torch.stack(found)
 
     def _strengths(self, clients: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -87,7 +89,9 @@ class Corruption:
 
 
 def _jpeg(image: Tensor, quality: int) -> Tensor:
-    """An image written as JPEG and read again."""
+    """An image written as JPEG and read again; of several each for itself."""
+    if image.dim() == 4:
+        return torch.stack([_jpeg(frame, quality) for frame in image])
     file = io.BytesIO()
     F.to_pil_image(image).save(file, "JPEG", quality=quality)
     with Image.open(file) as read:

@@ -17,11 +17,12 @@ Found = Iterator[tuple[str, str]]
 """Key below `clients`, with dots, and what is wrong there."""
 
 
-def check_drift_settings(clients: ClientsSettings, folder: Path) -> Found:
+def check_drift_settings(clients: ClientsSettings, steps: int, folder: Path) -> Found:
     """All problems of `clients.drift` and of what it needs from `clients.subset`.
 
     Args:
         clients: The scenario's `clients`.
+        steps: Images in a stream.
         folder: Where a relative path of a matrix starts.
     """
     classes, drift = clients.subset.classes, clients.drift
@@ -31,10 +32,10 @@ def check_drift_settings(clients: ClientsSettings, folder: Path) -> Found:
         yield from _check_prior(clients, drift)
     if isinstance(drift, PositionSettings):
         if isinstance(drift, RecurringDriftSettings) and drift.matrix is not None:
-            yield from _check_matrix(clients, drift, folder)
+            yield from _check_matrix(steps, drift, folder)
         else:
-            yield from _check_positions(clients, drift)
-            yield from _check_width(clients, drift)
+            yield from _check_positions(steps, drift)
+            yield from _check_width(steps, drift)
     if isinstance(drift, RecurringDriftSettings) and drift.matrix is None and drift.pool is None:
         yield "drift.pool", "is missing; give the number of subsets to return to, for example pool: 3, or a matrix"
 
@@ -53,22 +54,22 @@ def _check_prior(clients: ClientsSettings, drift: PriorDriftSettings) -> Found:
         yield "drift.layout", "a monotone drift takes the whole stream for every client; remove it"
 
 
-def _check_positions(clients: ClientsSettings, drift: PositionSettings) -> Found:
+def _check_positions(steps: int, drift: PositionSettings) -> Found:
     if (drift.every is None) == (drift.at is None):
         fault = "is missing" if drift.every is None else "stands beside `at`"
         yield "drift.every", f"{fault}; give either every: 100, or the steps, at: [100, 250]"
-    if drift.every is not None and drift.every >= clients.images:
+    if drift.every is not None and drift.every >= steps:
         yield (
             "drift.every",
-            f"got {drift.every}, and a stream has only {clients.images} images; lower it, or set kind: none",
+            f"got {drift.every}, and a stream has only {steps} images; lower it, or set kind: none",
         )
     if drift.at is not None:
         if any(later <= earlier for earlier, later in zip(drift.at, drift.at[1:], strict=False)):
             yield "drift.at", f"got {drift.at}; expected ascending steps"
-        if max(drift.at) >= clients.images:
+        if max(drift.at) >= steps:
             yield (
                 "drift.at",
-                f"got {max(drift.at)}, and a stream has only {clients.images} images; the last is {clients.images - 1}",
+                f"got {max(drift.at)}, and a stream has only {steps} images; the last is {steps - 1}",
             )
         if drift.dwell != "fixed":
             yield "drift.dwell", f"got {drift.dwell!r}, and `at` says where drifts fall; remove one of them"
@@ -84,11 +85,11 @@ def _check_positions(clients: ClientsSettings, drift: PositionSettings) -> Found
         )
 
 
-def _check_width(clients: ClientsSettings, drift: PositionSettings) -> Found:
+def _check_width(steps: int, drift: PositionSettings) -> Found:
     width = getattr(drift, "width", 0)
     if drift.every is not None and width > drift.every:
         yield "drift.width", f"got {width}, and the next drift opens after {drift.every} images; lower it"
-    if drift.at and width > (left := clients.images - max(drift.at)) > 0:
+    if drift.at and width > (left := steps - max(drift.at)) > 0:
         yield (
             "drift.width",
             f"got {width}, and the stream ends {left} images after the drift at {max(drift.at)}; lower it",
@@ -98,7 +99,7 @@ def _check_width(clients: ClientsSettings, drift: PositionSettings) -> Found:
         yield "drift.width", f"got {width}, and the next drift opens after {min(gaps)} images; lower it"
 
 
-def _check_matrix(clients: ClientsSettings, drift: RecurringDriftSettings, folder: Path) -> Found:
+def _check_matrix(steps: int, drift: RecurringDriftSettings, folder: Path) -> Found:
     for name in ("pool", "at"):
         if getattr(drift, name) is not None:
             yield f"drift.{name}", "stands beside a matrix, which says it all; remove it"
@@ -115,11 +116,11 @@ def _check_matrix(clients: ClientsSettings, drift: RecurringDriftSettings, folde
     except ValueError as error:
         yield "drift.matrix", str(error)
         return
-    if len(rows) * drift.every < clients.images:
+    if len(rows) * drift.every < steps:
         yield (
             "drift.matrix",
-            f"has {len(rows)} rows of {drift.every} images, and a stream has {clients.images}; expected "
-            f"{-(-clients.images // drift.every)} rows",
+            f"has {len(rows)} rows of {drift.every} images, and a stream has {steps}; expected "
+            f"{-(-steps // drift.every)} rows",
         )
 
 

@@ -64,18 +64,22 @@ def curve_metrics(images: NDArray[np.float64], correct: NDArray[np.float64], win
 
 
 def client_drops(
-    correct: NDArray[np.bool_], row: NDArray[np.int64], step: NDArray[np.int64], window: int, horizon: int
+    correct: NDArray[np.bool_] | NDArray[np.float64],
+    row: NDArray[np.int64],
+    step: NDArray[np.int64],
+    window: int,
+    horizon: int,
 ) -> NDArray[np.float64]:
     """The drop at single points of single clients, [A, number of points].
 
     Args:
-        correct: Whether each prediction is right, [A, K, T].
+        correct: Whether each prediction is right, or which share of its attributes, [A, K, T].
         row: The client of each point.
         step: Its step; the window before and the horizon after lie inside the stream.
         window: Images in a window.
         horizon: Images after the point, `window` or more.
     """
-    total = np.cumsum(correct, axis=2, dtype=np.int32)
+    total = np.cumsum(correct, axis=2, dtype=np.float64)
     total = np.concatenate([np.zeros((*total.shape[:2], 1), dtype=np.int32), total], axis=2)
     first = step[:, None] + np.arange(horizon - window + 1)
     after = total[:, row[:, None], first + window] - total[:, row[:, None], first]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -25,10 +26,12 @@ from sim.errors import Interrupted, ReportError, RunError, SimError
 from sim.feasibility import check_data
 from sim.plan import check_memory
 from sim.progress import Display
+from sim.protocols import steps_together
 from sim.records import cohort_tables
 from sim.report import RUN_FILE, Report, load
 from sim.scenario import IciiaAdapterSettings, Scenario
 from sim.scenario_file import Document, cells, read
+from sim.stream import Streams
 from sim.totals import final_tables, read_sums
 from sim.validation import validate
 from sim.workers import OBJECT_STORE_BYTES, array_bytes, one_thread, ray_running, run_here, run_on_ray
@@ -194,18 +197,19 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     committed = layout.committed()
     wanted = context.share.of(layout)
     before, todo = _clients(scenario, committed), [part for part in wanted if part not in committed]
-    length, count = scenario.clients.images, _clients(scenario, todo)
+    stream = job.stream()
+    images_before, images = _images(stream, scenario, committed), _images(stream, scenario, todo)
     with (
         ray_running(
             context.workers if todo else 0, OBJECT_STORE_BYTES + array_bytes(job.store), context.address
         ) as workers,
-        context.display.clients(before + count, before * length) as display,
+        context.display.clients(before + _clients(scenario, todo), images_before) as display,
     ):
         cohorts = itertools.chain.from_iterable(todo)
         adapters = build_adapters(list(scenario.adapters), job.modules).values()
-        check_memory(
-            scenario, adapters, job.store.feature_dim, job.store.classes, workers if context.address is None else 1
-        )
+        steps = steps_together(scenario, stream.lengths(np.arange(scenario.clients.count)))
+        here = workers if context.address is None else 1
+        check_memory(scenario, adapters, job.store.feature_dim, job.store.classes, steps, here)
         if workers == 0:
             run_here(job, layout, cohorts, display.report)
         else:
@@ -215,8 +219,8 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     timings = {
         "cloud_s": prepared - started,
         "simulation_s": simulated - prepared,
-        "images_simulated": count * length,
-        "images_per_s": count * length / (simulated - prepared),
+        "images_simulated": images,
+        "images_per_s": images / (simulated - prepared),
         "workers": workers,
     }
     done = sum(map(len, layout.committed()))
@@ -233,13 +237,22 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
 
 
 def _job(scenario: Scenario, artifact: CloudArtifact) -> Job:
-    return Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules)
+    return Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.owners)
 
 
 def _clients(scenario: Scenario, ranges: Sequence[range]) -> int:
     """Clients of ranges of cohorts, without those that pad the last one."""
+    return sum(map(len, _numbers(scenario, ranges)))
+
+
+def _images(stream: Streams, scenario: Scenario, ranges: Sequence[range]) -> int:
+    """Images of the clients of ranges of cohorts."""
+    return sum(int(stream.lengths(np.asarray(numbers)).sum()) for numbers in _numbers(scenario, ranges))
+
+
+def _numbers(scenario: Scenario, ranges: Sequence[range]) -> list[range]:
     size, count = scenario.clients.cohort, scenario.clients.count
-    return sum(min(part.stop * size, count) - part.start * size for part in ranges)
+    return [range(part.start * size, min(part.stop * size, count)) for part in ranges]
 
 
 def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:
@@ -252,8 +265,9 @@ def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:
     }
     adapters = CohortSimulator(job).adapters
     final = final_tables(
-        sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs, layout.window, layout.horizon
-    )
+        sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs, layout.window, layout.horizon,
+        job.scenario.protocol,
+    )  # fmt: skip
     for name, table in final.items():
         write(layout.folder / f"{name}.parquet", table, layout.metadata)
 
@@ -348,6 +362,8 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
             for name, frame in (("sweep", report.summary), ("answers", report.answers)):
                 for place, (key, value) in enumerate(chosen.items()):
                     shown = json.dumps(value) if isinstance(value, dict | list) else value
+                    if key in frame:  # the protocol, which summaries tell in any case
+                        frame.pop(key)
                     frame.insert(place, key, [shown] * len(frame))
                 frames[name].append(frame)
     for name, parts in frames.items():

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from iciia.images import frames_of
 from iciia.model import bank_vectors
 from iciia.partition import check_partitions
+from iciia.policies import make_policy
 from iciia.storage import STORAGES, vector_bytes
 from sim.adapters import expand
 from sim.artifacts import image_size, outline, split
@@ -15,6 +17,7 @@ from sim.cache import Cache
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, Problem, ScenarioError
 from sim.scenario import (
+    BackboneAdapterSettings,
     IciiaAdapterSettings,
     NoDriftSettings,
     OwnDriftSettings,
@@ -23,7 +26,7 @@ from sim.scenario import (
     Scenario,
 )
 from sim.scenario_file import Document, Key
-from sim.stream import ImagesByClass
+from sim.stream import GroupedImages, Stream
 from sim.streams import build_drift, build_stream, subset_sizes
 from sim.testing import check_drift
 from sim.validation import dotted
@@ -56,12 +59,53 @@ def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
     except DataError as error:
         yield ("data",), str(error)
         return
-    subsets = list(_subset_problems(scenario, data))
-    yield from subsets
-    if not subsets:
-        yield from _shortages(scenario, data)
+    if data.test.labels.ndim == 2:
+        yield from _attribute_problems(scenario)
+    if scenario.clients.source == "natural":
+        yield from _natural_problems(scenario, data)
+    elif data.test.labels.ndim == 1:
+        subsets = list(_subset_problems(scenario, data))
+        yield from subsets
+        if not subsets:
+            yield from _shortages(scenario, data)
     yield from _empty_parts(scenario, data)
     yield from _dimension_problems(scenario, data)
+
+
+def _attribute_problems(scenario: Scenario) -> Iterator[tuple[Key, str]]:
+    """What makes no sense where an image has several attributes and not one class."""
+    kind = f"{scenario.data.kind} data have several attributes an image, not one class"
+    if scenario.clients.source == "drawn":
+        yield ("clients", "source"), f'got "drawn", and {kind} to draw subsets of; set natural'
+    for name, module in scenario.modules.items():
+        if module.shortlist is not None:
+            yield ("modules", name, "shortlist"), f"ranks classes, and {kind}; remove it"
+    for index, adapter in enumerate(scenario.adapters):
+        if not isinstance(adapter, BackboneAdapterSettings | IciiaAdapterSettings):
+            yield (
+                ("adapters", index),
+                f"{adapter.kind} chooses one class, and {kind}; remove it (backbone and iciia are allowed)",
+            )
+        elif isinstance(adapter, IciiaAdapterSettings):
+            policy = adapter.bank.policy
+            if make_policy(policy.kind, policy.arguments).of_classes:
+                yield (
+                    ("adapters", index, "bank", "policy"),
+                    f"{policy.kind} goes by classes, and {kind}; set fifo, reservoir or diverse",
+                )
+
+
+def _natural_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
+    """Whether the data have as many clients of their own as the scenario takes."""
+    if data.test_clients is None:
+        yield (
+            ("clients", "source"),
+            f'got "natural", and these {scenario.data.kind} data do not say whose an image is; set drawn',
+        )
+        return
+    there = len(np.unique(data.test_clients))
+    if scenario.clients.count > there:
+        yield ("clients", "count"), f"got {scenario.clients.count}, and the data have {there} natural clients"
 
 
 def _subset_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
@@ -129,7 +173,7 @@ def _own_problems(scenario: Scenario, drift: OwnDriftSettings) -> Iterator[tuple
         yield key, str(error)
         return
     try:
-        check_drift(lambda seed: build_drift(drift, seed), scenario.clients.images)
+        check_drift(lambda seed: build_drift(drift, seed), int(scenario.clients.images))
     except AssertionError as error:
         yield key, f"{drift.process} {error}"
 
@@ -137,14 +181,16 @@ def _own_problems(scenario: Scenario, drift: OwnDriftSettings) -> Iterator[tuple
 def _shortages(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
     """Whether a client asks for more images of a class than there are, without replacement."""
     clients = scenario.clients
-    images = ImagesByClass.of(np.asarray(data.test.labels), len(data.classes))
+    images = GroupedImages.of(np.asarray(data.test.labels), len(data.classes))
     if (images.count == 0).any():
         name = data.classes.names[int(np.argmin(images.count))]
         yield ("data",), f"class {name!r} has no image for the clients; every class needs one"
         return
-    if clients.sampling != "without_replacement" or images.count.min() >= clients.images:
+    stream = build_stream(clients, scenario.seed, data.classes.superclass, data.test.labels, len(data.classes))
+    if clients.sampling != "without_replacement" or not isinstance(stream, Stream):
         return
-    stream = build_stream(clients, scenario.seed, data.classes.superclass, images)
+    if images.count.min() >= stream.steps:
+        return
     for first in range(0, clients.count, CLIENTS_AT_A_TIME):
         numbers = np.arange(first, min(first + CLIENTS_AT_A_TIME, clients.count))
         most = stream.most_of_a_class(numbers)
@@ -164,6 +210,8 @@ def _empty_parts(scenario: Scenario, data: Images | Features) -> Iterator[tuple[
     parts = split(scenario, data)
     if len(parts["calibration"]) == 0:
         yield ("data",), f"has too few training images ({len(data.train.labels)}): none falls into the calibration part"
+    if data.train.labels.ndim == 2:
+        return
     for part in ("module", "validation") if scenario.modules else ():
         count = np.bincount(data.train.labels[parts[part]], minlength=len(data.classes))
         if (count == 0).any():
@@ -190,6 +238,14 @@ def _bank_problems(scenario: Scenario, features: int) -> Iterator[tuple[Key, str
         )
 
 
+def _reads_other(model: str, reads: int | None, frames: int | None) -> str:
+    def thing(count: int | None) -> str:
+        return "images" if count is None else f"clips of {count} frames"
+
+    advice = "" if frames is None else "; c3d reads clips of 16"
+    return f"{model} reads {thing(reads)}, and the data are {thing(frames)}{advice}"
+
+
 def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
     """Whether heads and partitions divide the feature dimension."""
     if isinstance(data, Images):
@@ -199,6 +255,10 @@ def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator
             backbone = outline(scenario.backbone, data.train.channels, len(data.classes))
         except ValueError as error:
             yield ("backbone", "model"), str(error)
+            return
+        frames = frames_of(data.train)
+        if frames != backbone.frames:
+            yield ("backbone", "model"), _reads_other(scenario.backbone.model, backbone.frames, frames)
             return
         try:
             backbone.macs()  # one image without numbers: does the model take images of this size?

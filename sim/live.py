@@ -24,7 +24,7 @@ Corrupt = Callable[[Tensor, NDArray[np.int64]], Tensor]
 """(images, their places in the chunk) -> images."""
 
 BATCH = 64
-"""Images that go through the model together."""
+"""Images that go through the model together; fewer where they are large, or clips."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class LiveStore:
 
         features, logits = [], []
         with torch.inference_mode(), ThreadPoolExecutor(1) as reader:
-            first, *rest = in_batches(np.arange(images.size), BATCH)
+            first, *rest = in_batches(np.arange(images.size), min(BATCH, self.backbone.batch))
             waiting = reader.submit(read, first)
             for batch in (*rest, None):
                 pixels = waiting.result()

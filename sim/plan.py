@@ -22,6 +22,7 @@ from sim.data import Features, Images, open_data
 from sim.errors import RunError
 from sim.feasibility import check_data
 from sim.live import LiveStore
+from sim.protocols import steps_together
 from sim.scenario import Scenario
 from sim.scenario_file import Document, cells
 from sim.validation import validate
@@ -123,9 +124,11 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     features, classes = feature_dim(scenario, data), len(data.classes)
     modules = {name: create_module(one, features, classes, 0).eval() for name, one in scenario.modules.items()}
     store = _store(scenario, data, features, classes)
-    simulator = CohortSimulator(Job(scenario, data.classes.superclass, store, modules))
+    simulator = CohortSimulator(Job(scenario, data.classes.superclass, store, modules, data.test_clients))
+    lengths = simulator.stream.lengths(np.arange(scenario.clients.count))
+    images, steps = int(lengths.sum()), steps_together(scenario, lengths)
     layout = layout_of(scenario, Path())
-    check_memory(scenario, simulator.adapters.values(), features, classes, workers)
+    check_memory(scenario, simulator.adapters.values(), features, classes, steps, workers)
     with one_thread():
         simulator.simulate(0)
         started = time.perf_counter()
@@ -134,13 +137,13 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     costs = [adapter.cost() for adapter in simulator.adapters.values()]
     computed = scenario.data.kind == "synthetic" or isinstance(store, LiveStore)
     store_bytes = 0 if computed else 4 * len(store.labels) * (features + classes)
-    worker = worker_bytes(scenario, simulator.adapters.values(), features, classes)
+    worker = worker_bytes(scenario, simulator.adapters.values(), features, classes, steps)
     rows = sum(table.nbytes for table in records.rows.values())
     sums = 64 * len(records.sums)
     waiting = max(layout.per_range, 2 * QUEUED_PER_WORKER * workers) * (rows + sums)
     return Plan(
         clients=scenario.clients.count,
-        images=scenario.clients.count * scenario.clients.images,
+        images=images,
         adapters=len(costs),
         cohorts=scenario.cohorts,
         workers=workers,
@@ -149,27 +152,30 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
         available_bytes=psutil.virtual_memory().available,
         store_bytes=store_bytes,
         report_bytes=scenario.cohorts * rows + len(layout.ranges()) * sums,
-        macs=scenario.clients.count * scenario.clients.images * sum(cost.macs_per_image for cost in costs),
+        macs=images * sum(cost.macs_per_image for cost in costs),
         cohort_seconds=seconds,
     )
 
 
-def worker_bytes(scenario: Scenario, adapters: Iterable[Adapter], features: int, classes: int) -> int:
-    """Memory of a worker: torch, a chunk's features and scores, and the banks of a cohort before and after the chunk."""
+def worker_bytes(scenario: Scenario, adapters: Iterable[Adapter], features: int, classes: int, steps: int) -> int:
+    """Memory of a worker: torch, the features and scores of the steps that are in memory together, and the banks of a cohort before
+    and after them."""
     costs = [adapter.cost() for adapter in adapters]
     clients = scenario.clients
-    chunk = clients.cohort * clients.chunk * 4 * (8 * features + 4 * classes)
+    chunk = clients.cohort * steps * 4 * (8 * features + 4 * classes)
     banks = clients.cohort * (sum(cost.state_bytes for cost in costs) + max(cost.state_bytes for cost in costs))
     return WORKER_BYTES + chunk + banks + 4 * sum(cost.parameters for cost in costs)
 
 
-def check_memory(scenario: Scenario, adapters: Iterable[Adapter], features: int, classes: int, workers: int) -> None:
+def check_memory(
+    scenario: Scenario, adapters: Iterable[Adapter], features: int, classes: int, steps: int, workers: int
+) -> None:
     """Refuses what cannot fit into the memory that is free on this machine.
 
     Raises:
         RunError: It cannot; the message says what to lower.
     """
-    needed = worker_bytes(scenario, adapters, features, classes) * max(workers, 1)
+    needed = worker_bytes(scenario, adapters, features, classes, steps) * max(workers, 1)
     free = psutil.virtual_memory().available
     if needed > free:
         raise _too_much(needed, free, workers)

@@ -12,7 +12,7 @@ from sim.audit import audit_rows, audit_sums
 from sim.cache import Cache
 from sim.data import Classes, open_data
 from sim.scenario import Scenario
-from sim.stream import ImagesByClass
+from sim.stream import class_counts
 from sim.streams import build_stream
 
 CLIENTS_AUDITED = 256
@@ -34,7 +34,7 @@ class Preview:
     Args:
         scenario: The scenario.
         classes: The classes.
-        labels: Class of each image, int64 [K, T], of the clients that are shown.
+        labels: Class of each image, int64 [length], or its attributes, [length, C], for each client that is shown.
         bin: Images in a column of the timeline.
         drift_clients: Client of each drift, of all that are audited.
         drift_steps: Its step.
@@ -44,12 +44,17 @@ class Preview:
 
     scenario: Scenario
     classes: Classes
-    labels: NDArray[np.int64]
+    labels: list[NDArray[np.int64]]
     bin: int
     drift_clients: NDArray[np.int64]
     drift_steps: NDArray[np.int64]
     audited: int
     audit: list[dict[str, object]]
+
+    @property
+    def by_superclass(self) -> bool:
+        """Whether the timeline shows superclasses."""
+        return self.scenario.clients.subset.classes == "superclass" and self.classes.superclass is not None
 
     def groups(self) -> tuple[list[str], NDArray[np.int64]]:
         """What the timeline has a colour for, and its place for each class, int64 [C].
@@ -57,9 +62,9 @@ class Preview:
         The superclasses, if subsets are made of them, otherwise the classes; the most frequent ones where there are too many.
         """
         names, of = list(self.classes.names), np.arange(len(self.classes))
-        if self.scenario.clients.subset.classes == "superclass" and self.classes.superclass is not None:
+        if self.by_superclass and self.classes.superclass is not None:
             names, of = list(self.classes.superclass_names), self.classes.superclass
-        met = np.bincount(of[self.labels].ravel(), minlength=len(names))
+        met = np.bincount(of, class_counts(np.concatenate(self.labels), len(of)), len(names))
         kept = np.sort(np.argsort(-met, kind="stable")[:MOST_GROUPS])
         kept = kept[met[kept] > 0]
         place = np.full(len(names), len(kept))
@@ -71,12 +76,13 @@ class Preview:
         """The timeline: client x column x group, with the group's share of the column's images."""
         names, place = self.groups()
         rows: list[dict[str, object]] = []
-        for client, labels in enumerate(place[self.labels]):
+        for client, labels in enumerate(self.labels):
             last: list[float] = []
             there: list[int] = []
             for start in range(0, len(labels), self.bin):
                 part = labels[start : start + self.bin]
-                edges = np.concatenate([[0], np.cumsum(np.bincount(part, minlength=len(names)))]) / len(part)
+                counts = np.bincount(place, class_counts(part, len(place)), len(names))
+                edges = np.concatenate([[0], np.cumsum(counts)]) / max(counts.sum(), 1)
                 heights = edges.round(4).tolist()
                 if heights == last:  # the column before goes on
                     for row in rows[-len(there) :]:
@@ -104,28 +110,33 @@ def preview(scenario: Scenario, cache: Cache, clients: int) -> Preview:
     """
     data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache)
     labels = np.asarray(data.test.labels)
-    images = ImagesByClass.of(labels, len(data.classes))
-    stream = build_stream(scenario.clients, scenario.seed, data.classes.superclass, images)
+    stream = build_stream(
+        scenario.clients, scenario.seed, data.classes.superclass, labels, len(data.classes), data.test_clients
+    )
     audited = min(scenario.clients.count, max(clients, CLIENTS_AUDITED))
     sums: dict[tuple[str, str, int, str], float] = {}
-    shown, rows, steps = [], [], []
+    shown: list[NDArray[np.int64]] = []
+    rows, steps = [], []
     for first in range(0, audited, 64):
         numbers = np.arange(first, min(first + 64, audited))
-        plan = stream.plan(numbers)
-        (chunk,) = stream.chunks(numbers, scenario.clients.images, plan)
+        plan, lengths = stream.plan(numbers), stream.lengths(numbers)
+        (chunk,) = stream.chunks(numbers, int(lengths.max()), plan)
         for table, adapter, key, measure, value in audit_sums(
-            plan, chunk.images, chunk.labels, scenario.report.window, _largest_bank(scenario)
+            plan, chunk.images, chunk.labels, lengths, scenario.report.window, _largest_bank(scenario)
         ):
             sums[table, adapter, key, measure] = sums.get((table, adapter, key, measure), 0.0) + float(value)
-        shown.append(chunk.labels[: max(0, clients - first)])
-        row, segment = np.nonzero((plan.severity > 0) & (plan.starts < scenario.clients.images))
+        shown += [seen[:n] for seen, n in zip(chunk.labels, lengths, strict=True)][: max(0, clients - first)]
+        row, segment = np.nonzero((plan.severity > 0) & (plan.starts < lengths[:, None]))
         rows.append(numbers[row])
         steps.append(plan.starts[row, segment])
     return Preview(
         scenario,
         data.classes,
-        np.concatenate(shown),
-        max(FEWEST_IN_BIN[scenario.clients.subset.classes == "superclass"], round(scenario.clients.images / 80)),
+        shown,
+        max(
+            FEWEST_IN_BIN[scenario.clients.subset.classes == "superclass" and data.classes.superclass is not None],
+            round(max(map(len, shown)) / 80),
+        ),
         np.concatenate(rows),
         np.concatenate(steps),
         audited,

@@ -24,23 +24,24 @@ def draw(found: Preview, path: Path) -> None:
 
 
 def _step(found: Preview) -> Any:
-    steps = found.labels.shape[1]
+    steps = max(map(len, found.labels))
     return alt.X("step:Q", title="step", scale=alt.Scale(domain=[0, steps], nice=False))
 
 
 def _timeline(found: Preview) -> Any:
     names, _ = found.groups()
     colours = ["#bbbbbb" if name == OTHERS else COLOURS[i % len(COLOURS)] for i, name in enumerate(names)]
-    what = "superclass" if found.scenario.clients.subset.classes == "superclass" else "class"
+    what = "superclass" if found.by_superclass else "class"
     # a facet takes one table: shares and drifts stand in it together
     marks = [
         {"client": f"client {client}", "drift": int(step)}
         for client, step in zip(found.drift_clients, found.drift_steps, strict=True)
         if client < len(found.labels)
     ]
-    kind = found.scenario.clients.drift.kind
+    clients = found.scenario.clients
+    kind = "natural clients" if clients.source == "natural" else f"drift: {clients.drift.kind}"
     title = alt.Title(
-        f"{found.scenario.name}: what {len(found.labels)} of {found.scenario.clients.count} clients see (drift: {kind})",
+        f"{found.scenario.name}: what {len(found.labels)} of {clients.count} clients see ({kind})",
         subtitle=f"one row a client; the height of a colour is its share of {found.bin} images; black lines open a drift",
     )
     base = alt.Chart(alt.Data(values=found.shares() + marks))
@@ -74,11 +75,11 @@ def _timeline(found: Preview) -> Any:
 
 def _drifts(found: Preview) -> Any:
     """How many clients drift when."""
-    steps = found.labels.shape[1]
+    steps = max(len(seen) for seen in found.labels)
     edges = np.arange(0, steps + found.bin, found.bin)
     counts, _ = np.histogram(found.drift_steps, edges)
     values = [
-        {"step": int(edge), "stop": int(min(edge + found.bin, steps)), "drifts": int(count)}
+        {"step": int(edge), "stop": min(int(edge) + found.bin, steps), "drifts": int(count)}
         for edge, count in zip(edges, counts, strict=False)
     ]
     return (

@@ -19,6 +19,9 @@ from sim.drift_metrics import client_drops
 
 CALIBRATION_BINS = 15
 
+Correct = NDArray[np.bool_] | NDArray[np.float64]
+"""Whether each image is predicted right, or which share of its attributes, [A, K, T]."""
+
 Sums = dict[tuple[str, str, int, str], float]
 """(table, adapter, key, measure) -> value."""
 
@@ -68,11 +71,11 @@ def cohort_tables(
     sums: Sums = {}
     for part in (
         _adapter_sums(result, correct, adapters, drifts, window),
-        _class_sums(result, correct, adapters),
-        _calibration_sums(result, correct, adapters),
+        _class_sums(result, adapters),
+        _calibration_sums(result, adapters),
         _aligned_sums("aligned", correct, adapters, drifts, window, horizon),
         _metric_sums(result, correct, adapters, drifts, window, horizon),
-        audit_sums(result.plan, result.images, result.labels, window, largest_bank),
+        audit_sums(result.plan, result.images, result.labels, result.lengths, window, largest_bank),
         answer_sums(result, adapters, window),
     ):
         for table, adapter, key, measure, value in part:
@@ -103,43 +106,60 @@ def _named(adapters: Sequence[str], per_adapter: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(adapters), pa.string()))
 
 
-def _windows(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], window: int) -> pa.Table:
+def _all(value: str, count: int) -> pa.DictionaryArray:
+    """A column that holds one text everywhere."""
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value]))
+
+
+def _windows(result: CohortResult, correct: Correct, adapters: Sequence[str], window: int) -> pa.Table:
     steps = np.arange(0, correct.shape[2], window)
-    right = np.add.reduceat(correct, steps, axis=2, dtype=np.int32)  # [A, K, W]
-    images = np.diff(np.append(steps, correct.shape[2]))
-    shape = right.shape
+    right = np.add.reduceat(correct, steps, axis=2, dtype=np.float64)  # [A, K, W]
+    images = np.clip(result.lengths[:, None] - steps, 0, window)  # [K, W]
+    row, number = np.nonzero(images)
+
+    def repeated(values: NDArray[np.integer]) -> NDArray[np.integer]:
+        return np.tile(values, len(adapters))
+
     return tables.make(
         "windows",
         {
-            "client": np.broadcast_to(result.clients[:, None], shape).ravel(),
-            "window": np.broadcast_to(np.arange(len(steps)), shape).ravel(),
-            "step": np.broadcast_to(steps, shape).ravel(),
-            "adapter": _named(adapters, shape[1] * shape[2]),
-            "images": np.broadcast_to(images, shape).ravel(),
-            "correct": right.ravel(),
+            "client": repeated(result.clients[row]),
+            "window": repeated(number),
+            "step": repeated(steps[number]),
+            "adapter": _named(adapters, len(row)),
+            "protocol": _all(result.protocol, len(row) * len(adapters)),
+            "images": repeated(images[row, number]),
+            "correct": right[:, row, number].ravel(),
         },
     )
 
 
-def _per_client(correct: NDArray[np.bool_], adapters: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _per_client(
+    result: CohortResult, correct: Correct, adapters: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Accuracy of each adapter and client, and its gain over the backbone, each [A, K]."""
-    accuracy = correct.mean(axis=2, dtype=np.float64)
+    accuracy = correct.sum(axis=2, dtype=np.float64) / result.lengths
     return accuracy, accuracy - accuracy[adapters.index("backbone")]
 
 
-def _clients(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> pa.Table:
-    accuracy, gain = _per_client(correct, adapters)
+def _clients(result: CohortResult, correct: Correct, adapters: Sequence[str]) -> pa.Table:
+    accuracy, gain = _per_client(result, correct, adapters)
     shape = accuracy.shape
+    losses = result.losses.sum(axis=2, dtype=np.float64, where=result.within)
     return tables.make(
         "clients",
         {
             "client": np.broadcast_to(result.clients, shape).ravel(),
+            "natural_client": pa.nulls(accuracy.size)
+            if result.owners is None
+            else np.broadcast_to(result.owners, shape).ravel(),
             "adapter": _named(adapters, shape[1]),
-            "images": np.full(shape, correct.shape[2]).ravel(),
+            "protocol": _all(result.protocol, accuracy.size),
+            "images": np.broadcast_to(result.lengths, shape).ravel(),
             "correct": correct.sum(axis=2).ravel(),
             "accuracy": accuracy.ravel(),
             "gain": gain.ravel(),
-            "nll": result.losses.mean(axis=2, dtype=np.float64).ravel(),
+            "nll": (losses / result.lengths).ravel(),
         },
     )
 
@@ -164,43 +184,42 @@ class _Drifts:
 
     @staticmethod
     def of(result: CohortResult, window: int, horizon: int) -> "_Drifts":
-        steps = result.labels.shape[1]
-        row, segment = np.nonzero((result.plan.severity > 0) & (result.plan.starts < steps))
+        row, segment = np.nonzero((result.plan.severity > 0) & (result.plan.starts < result.lengths[:, None]))
         step = result.plan.starts[row, segment]
         same = row[1:] == row[:-1]
         previous = np.where(np.append(False, same), np.append(0, step[:-1]), 0)
-        following = np.where(np.append(same, False), np.append(step[1:], steps), steps)
+        following = np.where(np.append(same, False), np.append(step[1:], 0), result.lengths[row])
         return _Drifts(row, segment, step, np.maximum(previous, step - window), np.minimum(following, step + horizon))
 
     def where(self, kept: NDArray[np.bool_]) -> "_Drifts":
         """Some of them."""
         return _Drifts(*(part[kept] for part in vars(self).values()))
 
-    def placebos(self, num_clients: int, steps: int, window: int, horizon: int) -> "_Drifts":
+    def placebos(self, lengths: NDArray[np.int64], window: int, horizon: int) -> "_Drifts":
         """Points where nothing drifts: the latest of each stretch between drifts that has a window before and a horizon after."""
-        row = np.concatenate([np.arange(num_clients), self.row])
-        start = np.concatenate([np.zeros(num_clients, dtype=np.int64), self.step])
+        row = np.concatenate([np.arange(len(lengths)), self.row])
+        start = np.concatenate([np.zeros(len(lengths), dtype=np.int64), self.step])
         order = np.lexsort((start, row))
         row, start = row[order], start[order]
         same = row[1:] == row[:-1]
-        stop = np.where(np.append(same, False), np.append(start[1:], steps), steps)
+        stop = np.where(np.append(same, False), np.append(start[1:], 0), lengths[row])
         step = stop - horizon
         found = _Drifts(row, np.zeros_like(row), step, step - window, stop)
         return found.where(step - window >= start)
 
 
 def _between(
-    correct: NDArray[np.bool_], row: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]
-) -> NDArray[np.int64]:
+    correct: Correct, row: NDArray[np.int64], start: NDArray[np.int64], stop: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Right predictions of each adapter in [start, stop) of a client, [A, number of rows]."""
-    total = np.cumsum(correct, axis=2, dtype=np.int64)
-    total = np.concatenate([np.zeros((*total.shape[:2], 1), dtype=np.int64), total], axis=2)
+    total = np.cumsum(correct, axis=2, dtype=np.float64)
+    total = np.concatenate([np.zeros((*total.shape[:2], 1)), total], axis=2)
     return total[:, row, stop] - total[:, row, start]
 
 
 def _around(
-    correct: NDArray[np.bool_], drifts: _Drifts, window: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    correct: Correct, drifts: _Drifts, window: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """Images and right predictions before and after each drift."""
     stop = np.minimum(drifts.after, drifts.step + window)
     before = _between(correct, drifts.row, drifts.before, drifts.step)
@@ -209,7 +228,7 @@ def _around(
 
 
 def _drift_rows(
-    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], drifts: _Drifts, window: int
+    result: CohortResult, correct: Correct, adapters: Sequence[str], drifts: _Drifts, window: int
 ) -> pa.Table:
     images_before, before, images_after, after = _around(correct, drifts, window)
     number = np.cumsum(result.plan.severity > 0, axis=1)[drifts.row, drifts.segment]
@@ -237,36 +256,47 @@ def _drift_rows(
 
 
 def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
-    shape = result.predictions.shape
+    row, step = np.nonzero(result.within)
+    attributes = result.labels.shape[2] if result.labels.ndim == 3 else 1
+
+    def repeated(values: NDArray[np.integer]) -> NDArray[np.integer]:
+        return np.tile(np.repeat(values, attributes), len(adapters))
+
+    count = len(row) * attributes
+    numbers = pa.nulls(count * len(adapters))
+    if result.labels.ndim == 3:
+        numbers = np.tile(np.arange(attributes), len(row) * len(adapters))
     return tables.make(
         "events",
         {
-            "client": np.broadcast_to(result.clients[:, None], shape).ravel(),
-            "step": np.broadcast_to(np.arange(shape[2]), shape).ravel(),
-            "adapter": _named(adapters, shape[1] * shape[2]),
-            "image": np.broadcast_to(result.images, shape).ravel(),
-            "label": np.broadcast_to(result.labels, shape).ravel(),
-            "prediction": result.predictions.ravel(),
-            "confidence": result.confidences.ravel(),
+            "client": repeated(result.clients[row]),
+            "step": repeated(step),
+            "adapter": _named(adapters, count),
+            "image": repeated(result.images[row, step]),
+            "attribute": numbers,
+            "label": np.tile(result.labels[row, step].ravel(), len(adapters)),
+            "prediction": result.predictions[:, row, step].ravel(),
+            "confidence": result.confidences[:, row, step].ravel(),
         },
     )
 
 
 def _adapter_sums(
-    result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str], drifts: _Drifts, window: int
+    result: CohortResult, correct: Correct, adapters: Sequence[str], drifts: _Drifts, window: int
 ) -> Part:
-    accuracy, gain = _per_client(correct, adapters)
+    accuracy, gain = _per_client(result, correct, adapters)
     images_before, before, images_after, after = _around(correct, drifts, window)
+    within = result.within
     for a, name in enumerate(adapters):
         measures = {
             "clients": len(result.clients),
-            "images": correct[a].size,
+            "images": result.lengths.sum(),
             "correct": correct[a].sum(),
             "accuracy": accuracy[a].sum(),
             "accuracy_squared": (accuracy[a] ** 2).sum(),
             "gain": gain[a].sum(),
             "gain_squared": (gain[a] ** 2).sum(),
-            "nll": result.losses[a].sum(dtype=np.float64),
+            "nll": result.losses[a].sum(dtype=np.float64, where=within),
             "images_before": images_before.sum(),
             "correct_before": before[a].sum(),
             "images_after": images_after.sum(),
@@ -276,23 +306,29 @@ def _adapter_sums(
             yield "summary", name, 0, measure, value
 
 
-def _class_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
-    images = np.bincount(result.labels.ravel())
+def _class_sums(result: CohortResult, adapters: Sequence[str]) -> Part:
+    labels, within = result.labels, result.within
+    if labels.ndim == 3:  # every image has every attribute, there or not
+        images = np.full(labels.shape[2], result.lengths.sum())
+    else:
+        images = np.bincount(labels[within])
     for a, name in enumerate(adapters):
-        right = np.bincount(result.labels[correct[a]], minlength=len(images))
+        hit = result.right[a][within]
+        right = hit.sum(axis=0) if labels.ndim == 3 else np.bincount(labels[within][hit], minlength=len(images))
         for c in np.flatnonzero(images).tolist():
             yield "classes", name, c, "images", images[c]
             yield "classes", name, c, "correct", right[c]
 
 
-def _calibration_sums(result: CohortResult, correct: NDArray[np.bool_], adapters: Sequence[str]) -> Part:
-    bins = np.minimum((result.confidences * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+def _calibration_sums(result: CohortResult, adapters: Sequence[str]) -> Part:
+    within, right = result.within, result.right
     for a, name in enumerate(adapters):
-        place = bins[a].ravel()
+        confidence = result.confidences[a][within].ravel()
+        place = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
         measures = {
             "images": np.bincount(place, minlength=CALIBRATION_BINS),
-            "correct": np.bincount(place, correct[a].ravel(), CALIBRATION_BINS),
-            "confidence": np.bincount(place, result.confidences[a].ravel().astype(np.float64), CALIBRATION_BINS),
+            "correct": np.bincount(place, right[a][within].ravel(), CALIBRATION_BINS),
+            "confidence": np.bincount(place, confidence.astype(np.float64), CALIBRATION_BINS),
         }
         for measure, values in measures.items():
             for number, value in enumerate(values):
@@ -301,7 +337,7 @@ def _calibration_sums(result: CohortResult, correct: NDArray[np.bool_], adapters
 
 def _aligned_sums(
     table: str,
-    correct: NDArray[np.bool_],
+    correct: Correct,
     adapters: Sequence[str],
     drifts: _Drifts,
     window: int,
@@ -313,7 +349,7 @@ def _aligned_sums(
     images = inside.sum(axis=0)
     steps = np.where(inside, steps, 0)
     for a, name in enumerate(adapters):
-        right = (correct[a][drifts.row[:, None], steps] & inside).sum(axis=0)
+        right = (correct[a][drifts.row[:, None], steps] * inside).sum(axis=0)
         for number in np.flatnonzero(images):
             yield table, name, int(offsets[number]), "images", images[number]
             yield table, name, int(offsets[number]), "correct", right[number]
@@ -321,14 +357,14 @@ def _aligned_sums(
 
 def _metric_sums(
     result: CohortResult,
-    correct: NDArray[np.bool_],
+    correct: Correct,
     adapters: Sequence[str],
     drifts: _Drifts,
     window: int,
     horizon: int,
 ) -> Part:
     """What `sim.drift_metrics` needs beside the aligned curves."""
-    placebos = drifts.placebos(len(result.clients), result.labels.shape[1], window, horizon)
+    placebos = drifts.placebos(result.lengths, window, horizon)
     yield from _aligned_sums("placebo", correct, adapters, placebos, window, horizon)
     followed = drifts.after - drifts.step == horizon
     whole = drifts.where(followed & (drifts.step - drifts.before == window))

@@ -199,7 +199,10 @@ def rendered(report: Report) -> RichTable:
     swept = report.run.get("sweep", [])
     frame = report.sweep if swept else report.summary
     table = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name in (*swept, "adapter"):
+    # a stream is what people expect; whatever else it is has to be said
+    told = ["protocol"] if (frame.protocol != "stream").any() and "protocol" not in swept else []
+    keys = (*swept, *told, "adapter")
+    for name in keys:
         table.add_column(name, no_wrap=True)
     for name in (
         "accuracy %",
@@ -213,7 +216,7 @@ def rendered(report: Report) -> RichTable:
         table.add_column(name, justify="right")
     for row in frame.to_dict("records"):
         table.add_row(
-            *(str(row[name]) for name in (*swept, "adapter")),
+            *(str(row[name]) for name in keys),
             _points(row["accuracy"]),
             f"{_points(row['accuracy_client_mean'])} {_interval(row, 'accuracy', '')}",
             f"{_points(row['gain'], '+')} {_interval(row, 'gain', '+')}",

@@ -59,7 +59,8 @@ class ImageFolderData(Settings):
 
 
 class FeaturesData(Settings):
-    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C] and `labels` [M]."""
+    """The user's own features, as .npz files with `features` [M, D], `logits` [M, C], `labels` [M], or attributes of 0 and
+    1, [M, C]. With `clients` [M] they have natural clients."""
 
     kind: Literal["features"]
     train: str
@@ -93,9 +94,9 @@ class BackboneSettings(Settings):
     """The frozen feature extractor and its classifier."""
 
     model: str
-    """Name of a timm model."""
+    """Name of a timm model, with or without the tag of its weights (`convnext_large.fb_in1k`), or `femnist_cnn` or `c3d`."""
     weights: str = "train"
-    """`train` (trained here on the data), `pretrained` (timm's), or the path of a checkpoint."""
+    """`train` (trained here on the data), `pretrained` (timm's), or the path of a checkpoint (safetensors or PyTorch's)."""
     execution: Literal["store", "live"] = "store"
     """store: clients read features that are computed once an image. live: the model runs in the loop, once an event."""
     image_size: PositiveInt | None = None
@@ -103,7 +104,7 @@ class BackboneSettings(Settings):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of its weights and products while features are computed."""
     arguments: dict[str, Any] = {}
-    """Further arguments of timm.create_model."""
+    """Further arguments of timm.create_model, or of our own model's class."""
     epochs: PositiveInt = 5
     """Passes over the training images if trained here."""
     batch: PositiveInt = 128
@@ -307,6 +308,8 @@ class OrderSettings(Settings):
     run_length: Annotated[float, Field(ge=1)] = 1.0
     """Images in a run on average. The images of a run are of one class as long as the prior stays; the prior itself is
     kept at every step."""
+    as_stored: bool = False
+    """Whether natural clients' images come in the order of the data, and not in a random one."""
 
 
 class CorruptionSettings(Settings):
@@ -321,10 +324,13 @@ class CorruptionSettings(Settings):
 class ClientsSettings(Settings):
     """Who the clients are and what they see."""
 
+    source: Literal["drawn", "natural"] = "drawn"
+    """Where their streams come from. drawn: from class subsets, as `subset`, `drift`, `order` and `sampling` say. natural: from the
+    data's own clients, each with its own images; `count` beyond which they are not all taken are a random choice."""
     count: PositiveInt
     """Number of clients."""
-    images: PositiveInt
-    """Images in each client's stream."""
+    images: PositiveInt | Literal["all"]
+    """Images in each client's stream; of natural clients at most so many, or `all` that each has."""
     cohort: PositiveInt = 64
     """Clients simulated together; part of what decides the last bits of a result."""
     chunk: PositiveInt = 50
@@ -421,6 +427,9 @@ class Scenario(Settings):
     """Names the report's folder."""
     seed: Seed = 0
     """Seed of the streams, and of training unless `cloud.seed` is given."""
+    protocol: Literal["stream", "paper_batch", "leave_one_out"] = "stream"
+    """stream: predict, score, remember. The paper's two have no time. paper_batch: a client's images in sets of capacity + 1 that
+    all see each other. leave_one_out: each image with the first others of its client, as many as the bank's capacity."""
     data: Data
     """What clients see."""
     backbone: BackboneSettings | None = None

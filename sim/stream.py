@@ -6,6 +6,7 @@ cohort at once and a chunk at a time; a list of all images never exists.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,13 @@ from sim.subset import ClassWeights, SubsetSampler
 
 
 @dataclass(frozen=True)
-class ImagesByClass:
-    """Where the images of each class are in a store.
+class GroupedImages:
+    """Where the images of each group, a class or a natural client, are in a store.
 
     Args:
-        order: Image numbers sorted by class, int64 [M].
-        first: Place in `order` of each class's first image, int64 [C].
-        count: Images of each class, int64 [C]; every class has at least one.
+        order: Image numbers sorted by group, int64 [M].
+        first: Place in `order` of each group's first image, int64 [G].
+        count: Images of each group, int64 [G].
     """
 
     order: NDArray[np.int64]
@@ -30,11 +31,21 @@ class ImagesByClass:
     count: NDArray[np.int64]
 
     @staticmethod
-    def of(labels: NDArray[np.integer], num_classes: int) -> "ImagesByClass":
-        """Groups images by their labels, int [M]."""
-        count = np.bincount(labels, minlength=num_classes).astype(np.int64)
+    def of(groups: NDArray[np.integer], num_groups: int) -> "GroupedImages":
+        """Groups images by the group of each, int [M]."""
+        count = np.bincount(groups, minlength=num_groups).astype(np.int64)
         first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64)
-        return ImagesByClass(np.argsort(labels, kind="stable").astype(np.int64), first, count)
+        return GroupedImages(np.argsort(groups, kind="stable").astype(np.int64), first, count)
+
+
+def class_counts(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:
+    """Images of each class, or with each attribute, int64 [C].
+
+    Args:
+        labels: [M], or attributes, [M, C].
+        num_classes: C.
+    """
+    return labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
 
 
 @dataclass(frozen=True)
@@ -44,7 +55,7 @@ class StreamChunk:
     Args:
         step: Stream position of the first column.
         images: Image numbers in the store, int64 [K, T].
-        labels: Their classes, int64 [K, T].
+        labels: Their classes, int64 [K, T], or attributes, [K, T, C].
         segments: Number of the plan's segment at each step, int64 [K, T].
     """
 
@@ -54,8 +65,34 @@ class StreamChunk:
     segments: NDArray[np.int64]
 
 
+class Streams(Protocol):
+    """The streams of all clients of a scenario. What a client sees depends on no other client."""
+
+    @property
+    def everybody(self) -> NDArray[np.float64]:
+        """Share of each class in all images, [C]."""
+        ...
+
+    def lengths(self, clients: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Images in the stream of each of the given clients, [K]."""
+        ...
+
+    def owner(self, clients: NDArray[np.integer]) -> NDArray[np.int64] | None:
+        """Natural client that each of the given clients is, [K]; None if streams are drawn."""
+        ...
+
+    def plan(self, clients: NDArray[np.integer]) -> Plan:
+        """The class priors of the given clients, [K], over their whole streams."""
+        ...
+
+    def chunks(self, clients: NDArray[np.integer], length: int, plan: Plan | None = None) -> Iterator[StreamChunk]:
+        """The streams of the given clients, [K], in pieces of `length` steps, until the longest is over. Where a stream is over
+        before, its client's images are repeated and do not count."""
+        ...
+
+
 class Stream:
-    """The streams of all clients of a scenario.
+    """Streams of drawn class subsets, all of one length.
 
     Args:
         seed: The scenario's seed.
@@ -63,7 +100,7 @@ class Stream:
         drift: The drift process.
         subsets: Draws class subsets.
         weights: Class weights inside a subset.
-        images: The images to draw from.
+        images: The images to draw from, by class; every class has at least one.
         replacement: Whether a client may meet an image twice. Without it, a client that runs out of a class meets
             its images again, in a new order; `most_of_a_class` tells beforehand.
         run_length: Images in a run on average, 1 or more. The images of a run share the number between 0 and 1 that
@@ -78,7 +115,7 @@ class Stream:
         drift: Drift,
         subsets: SubsetSampler,
         weights: ClassWeights,
-        images: ImagesByClass,
+        images: GroupedImages,
         replacement: bool = False,
         run_length: float = 1.0,
     ) -> None:
@@ -90,6 +127,19 @@ class Stream:
         self.images = images
         self.replacement = replacement
         self.run_length = run_length
+
+    @property
+    def everybody(self) -> NDArray[np.float64]:
+        """Share of each class in all images, [C]."""
+        return self.images.count / self.images.count.sum()
+
+    def lengths(self, clients: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Images in the stream of each of the given clients, [K]."""
+        return np.full(len(clients), self.steps)
+
+    def owner(self, clients: NDArray[np.integer]) -> None:
+        """None: streams are drawn."""
+        return None
 
     def plan(self, clients: NDArray[np.integer]) -> Plan:
         """The class priors of the given clients, [K], over their whole streams."""

@@ -18,6 +18,7 @@ from sim.drift import (
     SuddenDrift,
     load_process,
 )
+from sim.natural import NaturalStream
 from sim.scenario import (
     ClientsSettings,
     DirichletPrior,
@@ -33,28 +34,43 @@ from sim.scenario import (
     SuddenDriftSettings,
     ZipfPrior,
 )
-from sim.stream import ImagesByClass, Stream
+from sim.stream import GroupedImages, Stream, Streams
 from sim.subset import ClassWeights, Dirichlet, SubsetSampler, Uniform, Zipf
 
 
 def build_stream(
-    clients: ClientsSettings, seed: int, superclass: NDArray[np.int64] | None, images: ImagesByClass
-) -> Stream:
+    clients: ClientsSettings,
+    seed: int,
+    superclass: NDArray[np.int64] | None,
+    labels: NDArray[np.int64],
+    num_classes: int,
+    owners: NDArray[np.int64] | None = None,
+) -> Streams:
     """The streams that a scenario describes.
 
     Args:
         clients: The scenario's `clients`.
         seed: The seed of the streams.
         superclass: Superclass of each class, int64 [C]; None if subsets are not made of them.
-        images: The images to draw from.
+        labels: Class of each image to draw from, int64 [M].
+        num_classes: C.
+        owners: Natural client of each image, int64 [M]; None if the data have none.
 
     Raises:
-        ValueError: The drift process is the user's own and cannot be made.
+        ValueError: The drift process is the user's own and cannot be made, or there are too few natural clients.
     """
+    most = None if clients.images == "all" else clients.images
+    if clients.source == "natural":
+        if owners is None:
+            raise ValueError("the data have no natural clients")
+        return NaturalStream(seed, clients.count, most, labels, num_classes, owners, clients.order.as_stored)
+    if most is None:
+        raise ValueError("drawn streams need a number of images")
+    images = GroupedImages.of(labels, num_classes)
     groups = np.zeros(len(images.count), dtype=np.int64) if superclass is None else superclass
     return Stream(
         seed,
-        clients.images,
+        most,
         build_drift(clients.drift, seed),
         SubsetSampler(seed, groups, subset_sizes(clients.subset)),
         ClassWeights(seed, _law(clients.subset), clients.subset.reserve_ratio, images.count / images.count.sum()),

@@ -1,7 +1,9 @@
 """The tables of a report: one schema each, in one place.
 
-Long format, a row per thing and adapter; units in the names; accuracies and gains are fractions. Every file carries the schema's
-version, the scenario and its seed in its metadata.
+Long format, a row per thing and adapter; units in the names; accuracies and gains are fractions. `correct` counts images that are
+predicted right; an image with attributes counts by the share of them that is. Every file carries the schema's
+version, the scenario, its protocol and its seed in its metadata; tables whose rows people put together across runs have the
+protocol as a column.
 """
 
 import json
@@ -41,35 +43,37 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 TABLES: Mapping[str, Table] = {
     "windows": Table(
         _schema(
-            client=pa.int64(), window=pa.int32(), step=pa.int32(), adapter=_NAME, images=pa.int32(), correct=pa.int32()
+            client=pa.int64(), window=pa.int32(), step=pa.int32(), adapter=_NAME, protocol=_NAME, images=pa.int32(),
+            correct=pa.float64(),
         ),
         True,
         "client x window of the stream x adapter; step is the window's first",
     ),
     "clients": Table(
         _schema(
-            client=pa.int64(), adapter=_NAME, images=pa.int32(), correct=pa.int32(), accuracy=pa.float64(),
-            gain=pa.float64(), nll=pa.float64(),
+            client=pa.int64(), natural_client=pa.int64(), adapter=_NAME, protocol=_NAME, images=pa.int32(), correct=pa.float64(),
+            accuracy=pa.float64(), gain=pa.float64(), nll=pa.float64(),
         ),
         True,
-        "client x adapter; gain is over the backbone on the same images, nll the mean negative log-likelihood in nats",
+        "client x adapter; natural_client is the data's own number of it (null for drawn streams), gain is over the backbone on "
+        "the same images, nll the mean negative log-likelihood in nats",
     ),
     "drifts": Table(
         _schema(
             client=pa.int64(), drift=pa.int32(), step=pa.int32(), severity=pa.float64(), superclass_before=pa.int32(),
-            superclass_after=pa.int32(), adapter=_NAME, images_before=pa.int32(), correct_before=pa.int32(),
-            images_after=pa.int32(), correct_after=pa.int32(),
+            superclass_after=pa.int32(), adapter=_NAME, images_before=pa.int32(), correct_before=pa.float64(),
+            images_after=pa.int32(), correct_after=pa.float64(),
         ),
         True,
         "client x drift x adapter; before and after are the window's worth of images on each side, cut at the next drift",
     ),
     "events": Table(
         _schema(
-            client=pa.int64(), step=pa.int32(), adapter=_NAME, image=pa.int64(), label=pa.int32(), prediction=pa.int32(),
-            confidence=pa.float32(),
+            client=pa.int64(), step=pa.int32(), adapter=_NAME, image=pa.int64(), attribute=pa.int32(), label=pa.int32(),
+            prediction=pa.int32(), confidence=pa.float32(),
         ),
         True,
-        "a prediction; only written with report.events",
+        "a prediction, of an image or of one of its attributes; only written with report.events",
     ),
     "sums": Table(
         _schema(table=_NAME, adapter=_NAME, key=pa.int64(), measure=_NAME, value=pa.float64()),
@@ -78,8 +82,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "summary": Table(
         _schema(
-            adapter=pa.string(), kind=pa.string(), module=pa.string(), bank_capacity=pa.int64(), sees=pa.string(),
-            clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(), accuracy_client_mean=pa.float64(),
+            adapter=pa.string(), protocol=pa.string(), kind=pa.string(), module=pa.string(), bank_capacity=pa.int64(),
+            sees=pa.string(), clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(), accuracy_client_mean=pa.float64(),
             accuracy_ci_low=pa.float64(), accuracy_ci_high=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
             gain_ci_high=pa.float64(), accuracy_before_drift=pa.float64(), accuracy_after_drift=pa.float64(),
             nll=pa.float64(), ece=pa.float64(), macs_per_image=pa.int64(), state_bytes=pa.int64(),
@@ -98,7 +102,7 @@ TABLES: Mapping[str, Table] = {
         "an adapter's cost on the device by formula, per image and per client at a full bank",
     ),
     "aligned": Table(
-        _schema(adapter=pa.string(), offset=pa.int64(), images=pa.int64(), correct=pa.int64(), accuracy=pa.float64()),
+        _schema(adapter=pa.string(), offset=pa.int64(), images=pa.int64(), correct=pa.float64(), accuracy=pa.float64()),
         False,
         "adapter x images since a drift (negative before it), pooled over clients and drifts",
     ),
@@ -115,11 +119,11 @@ TABLES: Mapping[str, Table] = {
     ),
     "classes": Table(
         _schema(
-            adapter=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
-            images=pa.int64(), correct=pa.int64(), accuracy=pa.float64(),
+            adapter=pa.string(), protocol=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
+            images=pa.int64(), correct=pa.float64(), accuracy=pa.float64(),
         ),
         False,
-        "adapter x true class",
+        "adapter x true class, or attribute",
     ),
     "calibration": Table(
         _schema(
@@ -127,13 +131,14 @@ TABLES: Mapping[str, Table] = {
             images=pa.int64(), confidence=pa.float64(), accuracy=pa.float64(),
         ),
         False,
-        "adapter x bin of confidence",
+        "adapter x bin of confidence; with attributes, images counts single attributes of images",
     ),
     "answers": Table(
         _schema(
-            adapter=pa.string(), bank=pa.string(), policy=pa.string(), storage=pa.string(), bank_capacity=pa.int64(),
-            sees=pa.string(), accuracy=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(), gain_ci_high=pa.float64(),
-            state_bytes=pa.int64(), macs_per_image=pa.int64(), on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(),
+            adapter=pa.string(), protocol=pa.string(), bank=pa.string(), policy=pa.string(), storage=pa.string(),
+            bank_capacity=pa.int64(), sees=pa.string(), accuracy=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
+            gain_ci_high=pa.float64(), state_bytes=pa.int64(), macs_per_image=pa.int64(),
+            on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(),
             smallest_within_a_point=pa.bool_(), drop=pa.float64(), recovery_images=pa.int64(),
             worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
         ),
@@ -173,6 +178,7 @@ def metadata(scenario: Scenario) -> dict[str, str]:
         "scenario": scenario.model_dump_json(),
         "scenario_digest": scenario.digest(),
         "seed": str(scenario.seed),
+        "protocol": scenario.protocol,
         "iciia_sim": version("iciia-sim"),
     }
 

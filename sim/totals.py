@@ -61,6 +61,7 @@ def final_tables(
     backbone_macs: int | None,
     window: int,
     horizon: int,
+    protocol: str,
 ) -> dict[str, pa.Table]:
     """All tables that are sums over clients.
 
@@ -73,16 +74,19 @@ def final_tables(
         backbone_macs: Multiply-adds of the backbone; None if unknown.
         window: Images in a window.
         horizon: Images after a drift that aligned sums cover.
+        protocol: By which images were predicted.
     """
     calibration = _calibration(sums, list(adapters))
-    summary = _summary(sums, adapters, modules, calibration)
+    summary = [{**row, "protocol": protocol} for row in _summary(sums, adapters, modules, calibration)]
     drift_metrics = _drift_metrics(sums, list(adapters), window, horizon)
     return {
         "summary": tables.make("summary", summary),
         "overhead": tables.make("overhead", _overhead(adapters, backbone_macs)),
         "aligned": tables.make("aligned", _aligned(sums, list(adapters))),
         "drift_metrics": tables.make("drift_metrics", drift_metrics),
-        "classes": tables.make("classes", _classes(sums, list(adapters), classes)),
+        "classes": tables.make(
+            "classes", [{**row, "protocol": protocol} for row in _classes(sums, list(adapters), classes)]
+        ),
         "calibration": tables.make("calibration", calibration),
         "answers": tables.make("answers", answers(sums, adapters, summary, drift_metrics)),
         "staleness": tables.make("staleness", staleness(sums, window)),
@@ -129,7 +133,7 @@ def _summary(sums: Sums, adapters: Mapping[str, Adapter], modules: ADAPTER_MODUL
                 "accuracy_before_drift": _ratio(value["correct_before"], value["images_before"]),
                 "accuracy_after_drift": _ratio(value["correct_after"], value["images_after"]),
                 "nll": _finite(value["nll"] / value["images"]),
-                "ece": sum(off) / value["images"],
+                "ece": sum(off) / sum(float(str(b["images"])) for b in bins),
                 "macs_per_image": cost.macs_per_image,
                 "state_bytes": cost.state_bytes,
             }
@@ -161,13 +165,13 @@ def _aligned(sums: Sums, adapters: list[str]) -> Rows:
     rows: Rows = []
     for name in adapters:
         for offset in sorted({key for table, of, key, _ in sums if (table, of) == ("aligned", name)}):
-            images, correct = (int(sums["aligned", name, offset, measure]) for measure in ("images", "correct"))
+            images, correct = (sums["aligned", name, offset, measure] for measure in ("images", "correct"))
             accuracy = correct / images
             rows.append(
                 {
                     "adapter": name,
                     "offset": offset,
-                    "images": images,
+                    "images": int(images),
                     "correct": correct,
                     "accuracy": accuracy,
                 }
@@ -180,7 +184,7 @@ def _classes(sums: Sums, adapters: list[str], classes: Classes) -> Rows:
     for name in adapters:
         for c in range(len(classes)):
             images = int(sums.get(("classes", name, c, "images"), 0))
-            correct = int(sums.get(("classes", name, c, "correct"), 0))
+            correct = sums.get(("classes", name, c, "correct"), 0.0)
             rows.append(
                 {
                     "adapter": name,

@@ -52,7 +52,7 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
         problems = _field_problems(document, details)
         unsound = {detail["loc"][0] for detail in details}
     sections = _Sections(document, unsound)
-    for check in (_check_clients, _check_backbone, _check_live, _check_modules, _check_adapters):
+    for check in (_check_clients, _check_backbone, _check_live, _check_modules, _check_adapters, _check_protocol):
         problems += [Problem(dotted(key), message, document.line(key)) for key, message in check(sections)]
     if "sweep" not in unsound and document.values.get("sweep"):
         problems += _sweep_problems(document, quiet=bool(problems))
@@ -113,8 +113,29 @@ def _check_clients(sections: _Sections) -> Found:
     clients: ClientsSettings | None = sections.get("clients")
     if clients is None:
         return
-    for name, message in check_drift_settings(clients, sections.document.folder):
+    if clients.source == "natural":
+        yield from _check_natural(clients)
+        return
+    if clients.images == "all":
+        yield ("clients", "images"), 'got "all", which only natural clients have; give a number, or set source: natural'
+        return
+    if clients.order.as_stored:
+        yield ("clients", "order", "as_stored"), "drawn streams have no stored order; remove it, or set source: natural"
+    for name, message in check_drift_settings(clients, clients.images, sections.document.folder):
         yield ("clients", *name.split(".")), message
+
+
+def _check_natural(clients: ClientsSettings) -> Found:
+    """Natural clients leave nothing to draw."""
+    drawn = {"subset": clients.subset, "drift": clients.drift, "sampling": clients.sampling}
+    for name, value in drawn.items():
+        if value != ClientsSettings.model_fields[name].get_default():
+            yield ("clients", name), "describes drawn streams, and natural clients bring their own; remove it"
+    if clients.order.run_length != 1.0:
+        yield (
+            ("clients", "order", "run_length"),
+            "describes drawn streams, and natural clients bring their own order; remove it",
+        )
 
 
 def _check_backbone(sections: _Sections) -> Found:
@@ -182,12 +203,44 @@ def _check_adapters(sections: _Sections) -> Found:
             names[name] = index
 
 
+def _check_protocol(sections: _Sections) -> Found:
+    """The paper's protocols have no time and say themselves what a bank holds."""
+    protocol, clients = sections.get("protocol"), sections.get("clients")
+    if protocol in (None, "stream"):
+        return
+    if clients is not None and clients.drift.kind != "none":
+        yield (
+            ("clients", "drift"),
+            f"{protocol} has no time in which anything could drift; set kind: none, or protocol: stream",
+        )
+    for index, adapter in enumerate(sections.get("adapters") or []):
+        if isinstance(adapter, IciiaAdapterSettings):
+            for name, message in _set_problems(protocol, adapter.bank, None if clients is None else clients.images):
+                yield ("adapters", index, "bank", name), message
+
+
+def _set_problems(protocol: str, bank: BankSettings, images: int | Literal["all"] | None) -> Iterator[tuple[str, str]]:
+    """What a bank cannot be if it is the other images of a set."""
+    for name in ("policy", "storage", "diagnostics"):
+        if getattr(bank, name) != BankSettings.model_fields[name].get_default():
+            yield name, f"is of a stream's bank, and with {protocol} a bank is the other images of a set; remove it"
+    largest = max(_capacities(bank))
+    if isinstance(images, int) and largest >= images:
+        yield "capacity", f"got {largest}, and each of a client's {images} images has {images - 1} others; lower it"
+    if largest > MOST_IN_A_SET:
+        yield "capacity", f"got {largest}: {protocol} computes every set anew; {MOST_IN_A_SET} or less"
+
+
+def _capacities(bank: BankSettings) -> list[int]:
+    return bank.capacity if isinstance(bank.capacity, list) else [bank.capacity]
+
+
 def _bank_problems(key: Key, bank: BankSettings, module: ModuleSettings | None) -> Found:
     try:
         make_policy(bank.policy.kind, bank.policy.arguments)
     except ValueError as error:
         yield (*key, "policy"), str(error)
-    capacities = bank.capacity if isinstance(bank.capacity, list) else [bank.capacity]
+    capacities = _capacities(bank)
     if module is None:
         return
     as_set = module.context == "set" and module.layers > 1

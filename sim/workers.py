@@ -46,7 +46,7 @@ def simulated(simulator: CohortSimulator, layout: Layout, cohort: int) -> Cohort
     rows, sums = cohort_tables(
         result, layout.adapters, layout.window, layout.horizon, events, layout.largest_bank
     )  # fmt: skip
-    return CohortRecords(cohort, rows, sums, result.images.size)
+    return CohortRecords(cohort, rows, sums, int(result.lengths.sum()))
 
 
 def run_here(job: Job, layout: Layout, cohorts: Iterable[int], report: Report) -> None:

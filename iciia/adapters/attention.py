@@ -61,5 +61,17 @@ class IciiaAdapter(Adapter):
         self.attention = torch.cat(attention)
         return logits, bank
 
+    @torch.inference_mode()
+    def predict_set(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        if self.module.context == "stream":  # what an image's keys and values hold depends on what came before it
+            return super().predict_set(clients, seed, chunk)
+        return self.module.forward_sets(chunk.features, chunk.logits)
+
+    @torch.inference_mode()
+    def predict_last(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        if self.module.context == "stream":
+            return super().predict_last(clients, seed, chunk)
+        return self.module.forward_sets(chunk.features, chunk.logits)[:, -1]
+
     def cost(self) -> Cost:
         return cost_of(self.module, self.capacity, self.storage, self.policy)

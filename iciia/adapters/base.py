@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,6 +35,13 @@ class Chunk:
         """What bank policies see of it, worked out once for all adapters."""
         return Evidence(self.features, self.logits)
 
+    def at(self, places: NDArray[np.int64]) -> "Chunk":
+        """The images at some places, [K, n] or the same [n] for all clients, in that order."""
+        parts = (self.features, self.logits) if self.prior is None else (self.features, self.logits, self.prior)
+        index = torch.from_numpy(np.broadcast_to(places, (len(self.features), places.shape[-1])).copy())
+        rows = torch.arange(len(index)).unsqueeze(1)
+        return Chunk(*(part[rows, index] for part in parts))
+
 
 class Adapter(ABC):
     """Predicts every image of a stream from the image itself and what was known before it.
@@ -60,6 +68,17 @@ class Adapter(ABC):
     def predict(self, state: Any, chunk: Chunk) -> tuple[Tensor, Any]:
         """Scores [K, T, C], higher is likelier, and the state after the chunk. The given state may be written over: a bank is too
         large to copy."""
+
+    def predict_last(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        """Scores [K, C] of the last image of sets, [K, n], whose other images are all that was seen before, in their order."""
+        scores, _ = self.predict(self.start(clients, seed), chunk)
+        return scores[:, -1]
+
+    def predict_set(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        """Scores [K, n, C] of whole sets, [K, n]: each image as if it had come last."""
+        places = np.arange(chunk.features.shape[1])
+        last = [np.append(np.delete(places, target), target) for target in places]
+        return torch.stack([self.predict_last(clients, seed, chunk.at(order)) for order in last], dim=1)
 
     @abstractmethod
     def cost(self) -> Cost:

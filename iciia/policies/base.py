@@ -148,10 +148,12 @@ class Policy(ABC):
         name: What scenarios call it.
         records: What is remembered of each image in the bank, of `predicted` (its predicted class, int32) and `entropy`
             (float32): four bytes each.
+        of_classes: Whether it takes the logits for those of classes, of which an image has one; attributes are refused then.
     """
 
     name: ClassVar[str]
     records: ClassVar[tuple[str, ...]] = ()
+    of_classes: ClassVar[bool] = False
 
     @abstractmethod
     def evict(self, slots: Slots, arrival: Arrival) -> NDArray[np.integer]:

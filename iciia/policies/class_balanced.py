@@ -13,6 +13,7 @@ class ClassBalanced(Policy):
     """
 
     name = "class_balanced"
+    of_classes = True
     records = ("predicted",)
 
     def evict(self, slots: Slots, arrival: Arrival) -> NDArray[np.integer]:

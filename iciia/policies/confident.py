@@ -10,6 +10,7 @@ class Confident(Policy):
     """An image enters if its entropy is below the bank's highest, in place of that image. Nothing ever ages."""
 
     name = "confident"
+    of_classes = True
     records = ("entropy",)
 
     def evict(self, slots: Slots, arrival: Arrival) -> NDArray[np.integer]:

@@ -20,6 +20,7 @@ class Cstu(Policy):
     """
 
     name = "cstu"
+    of_classes = True
     records = ("predicted", "entropy")
 
     def evict(self, slots: Slots, arrival: Arrival) -> NDArray[np.integer]:

@@ -25,6 +25,7 @@ class DriftReset(Policy):
     """
 
     name = "drift_reset"
+    of_classes = True
 
     def __init__(self, recent: int = 16, threshold: float = 0.3) -> None:
         if isinstance(recent, bool) or not isinstance(recent, int) or recent < 1:

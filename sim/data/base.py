@@ -43,6 +43,8 @@ class Images:
         train: Images for the cloud.
         test: Images for the clients' streams.
         skipped: Unreadable files that were left out.
+        train_clients: Natural client of each training image, int64 [M], numbered from 0; None if the data have none.
+        test_clients: Natural client of each test image; one and the same client may be on both sides.
     """
 
     key: Mapping[str, Any]
@@ -50,6 +52,8 @@ class Images:
     train: ImageSource
     test: ImageSource
     skipped: Sequence[str] = ()
+    train_clients: NDArray[np.int64] | None = None
+    test_clients: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,16 @@ class Features:
         classes: The classes.
         train: For the cloud; the backbone has not been trained on it.
         test: For the clients' streams.
+        train_clients: Natural client of each training image, int64 [M], numbered from 0; None if the data have none.
+        test_clients: Natural client of each test image; one and the same client may be on both sides.
     """
 
     key: Mapping[str, Any]
     classes: Classes
     train: FeatureStore
     test: FeatureStore
+    train_clients: NDArray[np.int64] | None = None
+    test_clients: NDArray[np.int64] | None = None
 
 
 def read_superclasses(path: Path, num_classes: int) -> tuple[NDArray[np.int64], list[str]]:

@@ -68,14 +68,15 @@ class Plan:
             prior = weight * prior + (1.0 - weight) * self.priors[rows, self.previous[rows, segments]]
         return prior.astype(np.float32)
 
-    def planned(self, segments: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Images of each class to be expected of every client, float64 [K, C], given all steps' segments, [K, T]."""
+    def planned(self, segments: NDArray[np.int64], within: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Images of each class to be expected of every client, float64 [K, C], given all steps' segments, [K, T], and which steps
+        are within the client's stream, [K, T]."""
         num_clients, num_concepts, _ = self.priors.shape
         rows = np.arange(num_clients)[:, None]
         weight = np.ones(segments.shape) if self.weight is None else self.weight
         images = np.zeros((num_clients, num_concepts))
-        np.add.at(images, (rows, self.concept[rows, segments]), weight)
-        np.add.at(images, (rows, self.previous[rows, segments]), 1.0 - weight)
+        np.add.at(images, (rows, self.concept[rows, segments]), weight * within)
+        np.add.at(images, (rows, self.previous[rows, segments]), (1.0 - weight) * within)
         return np.einsum("kq,kqc->kc", images, self.priors)
 
     def rows(self, kept: slice) -> "Plan":

@@ -235,7 +235,7 @@ def with_nan() -> np.ndarray:
         ),
         ({"features": np.zeros((12, 8))}, r"features is float64 \[12, 8\]; expected float16 or float32"),
         ({"features": np.zeros((12, 9), np.float32)}, r"features has 9 columns, and 8 in .*train.npz; they must agree"),
-        ({"labels": np.zeros(12)}, r"labels is float64 \[12\]; expected integers \[M\]"),
+        ({"labels": np.zeros(12)}, r"labels is float64 \[12\]; expected integers, classes \[M\]"),
         ({"labels": np.arange(12) - 1}, r"no negative number"),
         ({"labels": np.arange(12)}, r"labels go up to 11, and logits have 3 columns"),
         ({"labels": np.array([object()] * 12)}, r"cannot be read as an .npz file of plain arrays"),

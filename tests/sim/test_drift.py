@@ -25,7 +25,7 @@ from sim.drift import (
     SuddenDrift,
     load_process,
 )
-from sim.stream import ImagesByClass, Stream
+from sim.stream import GroupedImages, Stream
 from sim.subset import ClassWeights, SubsetSampler, Uniform, Zipf
 from sim.testing import check_drift
 
@@ -58,7 +58,7 @@ def plan_of(
 
 
 def labels_of(drift: Drift, clients: int, steps: int = STEPS, run_length: float = 1.0) -> NDArray[np.int64]:
-    images = ImagesByClass.of(np.arange(CLASSES), CLASSES)
+    images = GroupedImages.of(np.arange(CLASSES), CLASSES)
     weights = ClassWeights(4, Zipf(0.5), 1.0, np.full(CLASSES, 1 / CLASSES))
     stream = Stream(4, steps, drift, SubsetSampler(4, SUPERCLASS, None), weights, images, True, run_length)
     return np.concatenate([chunk.labels for chunk in stream.chunks(np.arange(clients), 50)], axis=1)
@@ -290,7 +290,7 @@ def test_subsets_are_uniform_over_the_classes() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_sees_the_same_images_in_any_company(kind: str) -> None:
     """Alone, among 7 and among 64, in chunks of any length, with runs of one class."""
-    images = ImagesByClass.of(np.tile(np.arange(CLASSES), 20), CLASSES)
+    images = GroupedImages.of(np.tile(np.arange(CLASSES), 20), CLASSES)
     weights = ClassWeights(4, Zipf(0.5), 0.9, np.full(CLASSES, 1 / CLASSES))
     source = Stream(4, STEPS, KINDS[kind](4), SubsetSampler(4, SUPERCLASS, (2, 5)), weights, images, run_length=3.0)
 
@@ -311,7 +311,7 @@ def test_the_process_in_the_documentation_is_sound(tmp_path: Path) -> None:
 
 def test_six_steps_by_hand() -> None:
     """Two classes and a window of 2 that opens at step 2: classes 0 0, then either, then 1 1, whatever the seed."""
-    images = ImagesByClass.of(np.repeat([0, 1], 6), 2)
+    images = GroupedImages.of(np.repeat([0, 1], 6), 2)
     weights = ClassWeights(0, Uniform(), 1.0, np.full(2, 0.5))
     source = Stream(0, 6, GradualDrift(At((2,)), 2), SubsetSampler(0, np.array([0, 1]), (1, 1)), weights, images)
     (chunk,) = source.chunks(np.arange(400), 6)

@@ -134,6 +134,20 @@ def test_a_camera_differs_between_clients() -> None:
     assert not torch.equal(a, b)
 
 
+def test_every_frame_of_a_clip_is_corrupted() -> None:
+    """All by the same camera: without noise, a clip of one picture stays a clip of one picture, the corrupted one."""
+    clip = torch.arange(3 * 12 * 12).view(1, 3, 1, 12, 12).remainder(256).byte().expand(1, 3, 5, 12, 12)
+    one = np.array([3])
+    for kind in ("blur", "brightness", "jpeg"):
+        corruption = Corruption(2, kind, 4)  # type: ignore[arg-type]
+        found = corruption.apply(clip, one, one)
+        image = corruption.apply(clip[:, :, 0].contiguous(), one, one)
+        assert torch.equal(found, image.unsqueeze(2).expand(clip.shape)), kind
+        assert not torch.equal(found, clip), kind
+    noisy = Corruption(2, "noise", 4).apply(clip, one, one)
+    assert not torch.equal(noisy[:, :, 0], noisy[:, :, 1])
+
+
 def test_corruption_needs_images(tiny: Make) -> None:
     clients = tiny()["clients"] | {"corruption": {"kind": "blur", "severity": 9}}
     with pytest.raises(sim.ScenarioError, match=r"clients.corruption.severity  got 9; expected 5 or less"):

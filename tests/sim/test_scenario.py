@@ -53,8 +53,8 @@ incremental, recurring, prior, own)
   line 15  adapters[1].bank.capacity[1]   got -1; expected 0 or more
   line 16  adapters[2].bank               got 3; expected keys and values
   line 16  adapters[2].module             is missing
-  line 17  reprot                         unknown key; did you mean "report"? (name, seed, data, backbone, cloud, \
-modules, clients, adapters, report, sweep)"""
+  line 17  reprot                         unknown key; did you mean "report"? (name, seed, protocol, data, backbone, \
+cloud, modules, clients, adapters, report, sweep)"""
 
 Make = Callable[..., dict[str, Any]]
 
@@ -257,7 +257,7 @@ CASES: list[tuple[list[str], str]] = [
     (["data={kind: digits}"], "backbone: is missing; digits data are images, for example"),
     (
         ["data={kind: digits}", "backbone={model: resnet99}"],
-        "backbone.model: timm model 'resnet99': Unknown model (resnet99)",
+        "backbone.model: backbone 'resnet99': no such model; did you mean 'resnet",
     ),
     (
         ["data={kind: digits}", "backbone={model: test_resnet}"],
@@ -289,6 +289,10 @@ CASES: list[tuple[list[str], str]] = [
     (
         ["data={kind: digits}", "backbone={model: test_vit, image_size: 33}", "clients.subset={classes: 3}"],
         "backbone.image_size: test_vit cannot read 33 x 33 images: Input height (33) should be divisible by patch",
+    ),
+    (
+        ["data={kind: digits}", "backbone={model: c3d}", "clients.subset={classes: 3}"],
+        "backbone.model: c3d reads clips of 16 frames, and the data are images",
     ),
     (["sweep={seed.x: [1]}"], "sweep: seed is 3 and holds no keys"),
 ]

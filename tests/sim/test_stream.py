@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sim.drift import Drift, Every, NoDrift, Plan, SuddenDrift
-from sim.stream import ImagesByClass, Stream
+from sim.stream import GroupedImages, Stream
 from sim.subset import ClassWeights, Dirichlet, SubsetSampler, Uniform, Zipf
 
 CLASSES, PER_CLASS = 12, 30
@@ -26,7 +26,7 @@ def stream(
     run_length: float = 1.0,
     seed: int = 5,
 ) -> Stream:
-    images = ImagesByClass.of(LABELS, CLASSES)
+    images = GroupedImages.of(LABELS, CLASSES)
     return Stream(
         seed,
         steps,
@@ -70,7 +70,7 @@ def test_six_steps_by_hand() -> None:
             priors[:, 0, 0] = priors[:, 1, 1] = 1.0
             return Plan.of_segments(np.tile([0, 3], (k, 1)), priors, np.tile([0.0, 1.0], (k, 1)))
 
-    images = ImagesByClass.of(np.array([1, 0, 1, 0, 1, 0]), 2)
+    images = GroupedImages.of(np.array([1, 0, 1, 0, 1, 0]), 2)
     weights = ClassWeights(0, Uniform(), 1.0, np.array([0.5, 0.5]))
     source = Stream(0, 6, ByHand(), SubsetSampler(0, np.array([0, 1]), None), weights, images)
     seen, labels = drawn(source, np.arange(50), length=4)
@@ -85,7 +85,7 @@ def test_without_replacement_no_image_comes_twice() -> None:
 
 def test_every_order_is_equally_likely() -> None:
     """Four images, 24 orders, 24,000 clients: a chi-square test that fails one seed in a million."""
-    images = ImagesByClass.of(np.zeros(4, dtype=np.int64), 1)
+    images = GroupedImages.of(np.zeros(4, dtype=np.int64), 1)
     weights = ClassWeights(1, Uniform(), 1.0, np.array([1.0]))
     source = Stream(1, 4, NoDrift(), SubsetSampler(1, np.array([0]), None), weights, images)
     seen, _ = drawn(source, np.arange(24_000), length=3)
@@ -236,7 +236,7 @@ def test_a_tiny_dirichlet_leaves_one_class_and_no_nan() -> None:
 
 
 def test_wrapping_around_is_a_new_shuffle_each_time() -> None:
-    images = ImagesByClass.of(np.zeros(4, dtype=np.int64), 1)
+    images = GroupedImages.of(np.zeros(4, dtype=np.int64), 1)
     weights = ClassWeights(1, Uniform(), 1.0, np.array([1.0]))
     source = Stream(1, 12, NoDrift(), SubsetSampler(1, np.array([0]), None), weights, images)
     seen, _ = drawn(source, np.arange(20), length=5)
