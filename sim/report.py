@@ -3,8 +3,9 @@
 pandas lives here. DuckDB, polars and plain pyarrow read the same files with no help from us.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 from rich.table import Table as RichTable
 
 from sim.errors import ReportError
+from sim.scenario import Scenario
 from sim.tables import SCHEMA_VERSION, TABLES
 
 RUN_FILE = "run.json"
+
+ALWAYS = {"protocol": "stream"}
+"""What was so in every report before there was a column that says it; other columns that a report is too old for are null."""
 
 
 class Report:
@@ -29,7 +35,7 @@ class Report:
     Raises:
         ReportError: It is no report, an unfinished one, or one of a newer version of this package.
 
-    One of an older version is read with today's columns: what it does not have is null.
+    One of an older version is read with today's columns: what it does not tell is null.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,8 +57,12 @@ class Report:
 
     @property
     def scenario(self) -> dict[str, Any]:
-        """The scenario that was run."""
-        return dict(self.run["scenario"])
+        """The scenario that was run. One of an older report has the settings that are new since at their defaults."""
+        found = dict(self.run["scenario"])
+        if self._older:
+            with contextlib.suppress(ValidationError):  # a setting is gone since; the rest can still be read
+                return Scenario.model_validate_json(json.dumps(found)).model_dump(mode="json")
+        return found
 
     def table(self, name: str) -> pd.DataFrame:
         """One table by name.
@@ -104,7 +114,8 @@ class Report:
         if self._older and name in TABLES:
             for field in TABLES[name].schema:
                 if field.name not in there and (columns is None or field.name in columns):
-                    found = found.append_column(field, pa.nulls(len(found), field.type))
+                    always = pa.scalar(ALWAYS.get(field.name), pa.string())
+                    found = found.append_column(field, pa.repeat(always, len(found)).cast(field.type))
         return found
 
     @property
@@ -204,33 +215,40 @@ def rendered(report: Report) -> RichTable:
     keys = (*swept, *told, "adapter")
     for name in keys:
         table.add_column(name, no_wrap=True)
-    for name in (
-        "accuracy %",
-        "client mean % [95 % CI]",
-        "gain, points [95 % CI]",
-        "before drift %",
-        "after drift %",
-    ):
+    drifts = report.answers[["drop", "recovery_images"]].to_dict("records")
+    drifting = any(pd.notna(row["drop"]) for row in drifts)
+    names = ["accuracy %", "client mean % [95 % CI]", "gain, points [95 % CI]"]
+    names += ["drop, points", "recovery, images"] if drifting else []
+    for name in (*names, "MACs/image", "state bytes"):
         table.add_column(name, justify="right")
-    for name in ("MACs/image", "state bytes"):
-        table.add_column(name, justify="right")
-    for row in frame.to_dict("records"):
+    for row, drift in zip(frame.to_dict("records"), drifts, strict=True):
+        around = [in_points(drift["drop"]), _recovery(drift)] if drifting else []
         table.add_row(
             *(str(row[name]) for name in keys),
-            _points(row["accuracy"]),
-            f"{_points(row['accuracy_client_mean'])} {_interval(row, 'accuracy', '')}",
-            f"{_points(row['gain'], '+')} {_interval(row, 'gain', '+')}",
-            _points(row["accuracy_before_drift"]),
-            _points(row["accuracy_after_drift"]),
-            f"{row['macs_per_image']:,}",
-            f"{row['state_bytes']:,}",
+            in_points(row["accuracy"]),
+            f"{in_points(row['accuracy_client_mean'])} {interval_in_points(row, 'accuracy')}",
+            f"{in_points(row['gain'], '+')} {interval_in_points(row, 'gain', '+')}",
+            *around,
+            _count(row["macs_per_image"]),
+            _count(row["state_bytes"]),
         )
     return table
 
 
-def _points(value: float, sign: str = "") -> str:
+def _recovery(row: Mapping[Any, Any]) -> str:
+    """Images until accuracy is back; `never` if it is not within the horizon."""
+    return "never" if pd.isna(row["recovery_images"]) and pd.notna(row["drop"]) else _count(row["recovery_images"])
+
+
+def _count(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:,.0f}"
+
+
+def in_points(value: float, sign: str = "") -> str:
+    """A fraction in points; `-` if it is not known."""
     return "-" if pd.isna(value) else f"{100 * value:{sign}.1f}"
 
 
-def _interval(row: dict[Any, Any], name: str, sign: str) -> str:
-    return f"[{_points(row[f'{name}_ci_low'], sign)}, {_points(row[f'{name}_ci_high'], sign)}]"
+def interval_in_points(row: Mapping[Any, Any], name: str, sign: str = "") -> str:
+    """An interval in points, from the columns `NAME_ci_low` and `NAME_ci_high`."""
+    return f"[{in_points(row[f'{name}_ci_low'], sign)}, {in_points(row[f'{name}_ci_high'], sign)}]"

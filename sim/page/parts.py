@@ -76,7 +76,6 @@ class Code:
     caption: str
     text: str
     folded: bool = False
-    half: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,32 @@ from ruamel.yaml import YAML
 from sim.page.parts import Code, Table
 from sim.report import Report
 
+PROTOCOLS = {
+    "stream": "Protocol: predict, score, then remember.",
+    "paper_batch": "Protocol: the paper's batches, sets of images of one client that all see each other. There is no time in it.",
+    "leave_one_out": "Protocol: the paper's, each image with the first others of its client. There is no time in it.",
+}
+
 
 def described(report: Report) -> str:
-    """What was run, in a sentence or three."""
-    scenario, summary = report.scenario, report.summary
-    clients, count = scenario["clients"], int(summary["clients"].iloc[0])
+    """What was run, in a few sentences."""
+    scenario, first = report.scenario, report.summary.iloc[0]
+    clients, count = scenario["clients"], int(first["clients"])
     drift = clients["drift"]
     settings = ", ".join(
-        f"{key} {value}" for key, value in drift.items() if key != "kind" and value not in (None, 0, 0.0, {}, [])
+        f"{key} {value}" for key, value in drift.items() if key != "kind" and value not in (None, 0, {}, [])
     )
-    classes = len(report.classes["class_index"].unique())
+    classes = report.classes["class_index"].nunique()
     backbone = (scenario.get("backbone") or {}).get("model", "ready features")
     part = f" ({count:,} of {clients['count']:,} simulated)" if count < clients["count"] else ""
+    images = first["images"] / count
+    each = f"{images:,.0f} images each" if float(images).is_integer() else f"{images:,.1f} images each on average"
     of_drift = f"{drift['kind']} ({settings})" if settings else drift["kind"]
+    if clients.get("source") == "natural":
+        of_drift = "what the data's own clients bring"
     return (
-        f"{clients['count']:,} clients{part} see {clients['images']:,} images each, of {classes:,} classes "
-        f"({scenario['data']['kind']}), through {backbone}. Drift: {of_drift}. {len(summary)} adapters see the same streams: "
-        "predict, score, then remember."
+        f"{clients['count']:,} clients{part} see {each}, of {classes:,} classes ({scenario['data']['kind']}), through {backbone}. "
+        f"Drift: {of_drift}. {len(report.summary)} adapters see the same images. {PROTOCOLS[scenario.get('protocol', 'stream')]}"
     )
 
 
@@ -35,7 +44,7 @@ def facts_table(report: Report) -> Table:
         ["scenario", str(run["name"])],
         ["seed", str(run["seed"])],
         ["scenario digest", str(run["scenario_digest"])],
-        ["cohorts", f"{run.get('cohorts_done', '–')} of {run.get('cohorts', '–')}"],
+        *([["cohorts", f"{run['cohorts_done']} of {run['cohorts']}"]] if "cohorts" in run else []),
         ["written", str(run["written"])],
         ["table schema", str(run["schema_version"])],
     ]
@@ -51,10 +60,12 @@ def reproduce(report: Report) -> list[Code]:
     yaml = YAML()
     yaml.width = 110
     yaml.dump(report.scenario, stream)
-    commands = f"iciia run {name}.yaml --out {name}-again\niciia compare {report.folder} {name}-again"
+    commands = f"iciia run {name}.yaml --out {name}-again"
+    if not report.run.get("sweep"):
+        commands += f"\niciia compare {report.folder} {name}-again"
     return [
-        Code(f"Save the scenario below as {name}.yaml, then", commands, half=True),
-        Code("The scenario, with every setting", stream.getvalue(), folded=True, half=True),
+        Code(f"Save the scenario below as {name}.yaml, then", commands),
+        Code("The scenario, with every setting", stream.getvalue(), folded=True),
     ]
 
 

@@ -50,7 +50,7 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
         _section("streams", "Streams", [], audit_chart(report), audit_table(report)),
         _section("calibration", "Confidence", [], calibration_chart(report, looks)),
         _section("overhead", "Overhead", [], overhead_table(report), speed_table(report)),
-        _section("provenance", "Provenance", [], facts_table(report), *reproduce(report)),
+        _section("provenance", "Provenance", [], *reproduce(report), facts_table(report)),
     ]
     return Page(str(report.run["name"]), described(report), [one for one in sections if one.parts]), looks
 

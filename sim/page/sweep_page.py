@@ -37,7 +37,7 @@ def sweep_page(report: Report) -> tuple[Page, list[theme.Style]]:
     sections = [
         Section("runs", "The runs", ["Each has a page of its own."], [links]),
         Section("gains", "Gains", [], [_chart(frame, looks), Table("All runs and adapters", header, rows)]),
-        Section("provenance", "Provenance", [], [facts_table(report), *reproduce(report)]),
+        Section("provenance", "Provenance", [], [*reproduce(report), facts_table(report)]),
     ]
     lead = f"{len(runs)} runs of {len(looks)} adapters, over {', '.join(swept)}."
     return Page(str(report.run["name"]), lead, sections), looks
