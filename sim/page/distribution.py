@@ -10,22 +10,24 @@ from sim.page.aggregates import Clients
 from sim.page.parts import Chart, Table, percent, points, rows_of
 from sim.report import Report
 
-TITLES = {
-    "accuracy": ("clients_accuracy", "Accuracy of single clients", "accuracy of a client", ".0%"),
-    "gain": ("clients_gain", "Gain of single clients", "gain of a client over the backbone", "+.0%"),
+MEASURES = {
+    "accuracy": ("accuracy", 1, "Accuracy of single clients", "accuracy of a client", ".0%", ".1%"),
+    "gain": ("gain_points", 100, "Gain of single clients", "gain of a client over the backbone, points", "+", "+.1f"),
 }
+"""Of each: the column that is drawn, its factor, the chart's title, the axis, and how its values are written there and on hover."""
 
 
 def distribution_charts(found: Clients, styles: Sequence[theme.Style]) -> list[Chart]:
     """The share of clients at or below an accuracy, and at or below a gain."""
-    return [_chart(found.quantiles, styles, measure) for measure in TITLES]
+    return [_chart(found.quantiles, styles, measure) for measure in MEASURES]
 
 
 def _chart(quantiles: pd.DataFrame, styles: Sequence[theme.Style], measure: str) -> Chart:
-    name, title, axis, form = TITLES[measure]
-    frame = quantiles[quantiles["measure"] == measure].drop(columns="measure").rename(columns={"value": measure})
+    column, factor, title, axis, form, exact = MEASURES[measure]
+    frame = quantiles.loc[quantiles["measure"] == measure, ["adapter", "share"]]
+    frame = frame.assign(**{column: factor * quantiles["value"]})
     toggles = theme.toggles(styles)
-    x = alt.X(f"{measure}:Q", title=axis, axis=theme.axis(form), scale=alt.Scale(zero=False))
+    x = alt.X(f"{column}:Q", title=axis, axis=theme.axis(form), scale=alt.Scale(zero=False))
     y = alt.Y(
         "share:Q", title="share of the clients at or below", axis=alt.Axis(format=".0%"), scale=alt.Scale(domain=[0, 1])
     )
@@ -41,7 +43,7 @@ def _chart(quantiles: pd.DataFrame, styles: Sequence[theme.Style], measure: str)
         tooltip=[
             "adapter:N",
             alt.Tooltip("share:Q", title="of clients", format=".1%"),
-            alt.Tooltip(f"{measure}:Q", format=form.replace("0", "1")),
+            alt.Tooltip(f"{column}:Q", format=exact),
         ]
     )
     worst = alt.Chart(theme.values(pd.DataFrame({"share": [0.1], "text": ["worst tenth"]})))
@@ -51,7 +53,7 @@ def _chart(quantiles: pd.DataFrame, styles: Sequence[theme.Style], measure: str)
     )
     chart = alt.layer(rule, lines.add_params(toggles), touch, text)
     caption = "A curve further right is better; below the dotted line is the worst tenth of the clients."
-    return Chart(name, title, caption, frame, theme.finished(chart, 300), half=True)
+    return Chart(f"clients_{measure}", title, caption, frame, theme.finished(chart, 300), half=True)
 
 
 def decile_table(report: Report, found: Clients) -> Table:

@@ -23,16 +23,16 @@ PARTNERS = {
 """Colours of text and lines, and what each becomes on a dark background."""
 
 HUES: Sequence[tuple[tuple[str, str], tuple[str, str]]] = (
-    (("#79b8e8", "#084a80"), ("#33688f", "#9fd4ff")),  # blue
-    (("#f2b45c", "#9c4a00"), ("#8f5a1c", "#ffc66e")),  # orange
-    (("#66c6a3", "#00543f"), ("#2b7058", "#86e8c5")),  # bluish green
-    (("#dfa3c7", "#7d2a60"), ("#85476c", "#f5bfe0")),  # reddish purple
-    (("#f0977a", "#8a2500"), ("#96452a", "#ffae92")),  # vermilion
-    (("#b9b04a", "#55500a"), ("#6f6a26", "#ece27a")),  # olive
-    (("#b3a3e0", "#41308a"), ("#5d4f95", "#cfc2ff")),  # violet
-    (("#c7a58c", "#5a3a22"), ("#755843", "#e8c8b0")),  # brown
+    (("#3e99de", "#084a80"), ("#346b93", "#9fd4ff")),  # blue
+    (("#d08111", "#9c4a00"), ("#8f5a1c", "#ffc66e")),  # orange
+    (("#3da37e", "#00543f"), ("#2c7259", "#86e8c5")),  # bluish green
+    (("#cf76ab", "#7d2a60"), ("#944f78", "#f5bfe0")),  # reddish purple
+    (("#ea6e45", "#8a2500"), ("#a64c2e", "#ffae92")),  # vermilion
+    (("#9d963d", "#55500a"), ("#6f6a26", "#ece27a")),  # olive
+    (("#9b86d6", "#41308a"), ("#6a5ba8", "#cfc2ff")),  # violet
+    (("#b68a6a", "#5a3a22"), ("#7f5f49", "#e8c8b0")),  # brown
 )
-"""Of each bank: weak and strong end on a light background, and on a dark one."""
+"""Of each bank: weak and strong end on a light background, and on a dark one. All have a contrast of 3 or more with it."""
 
 DASHES: Sequence[list[int]] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [4, 2, 1, 2], [2, 4], [10, 2, 2, 2, 2, 2])
 MARKS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
