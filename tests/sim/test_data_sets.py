@@ -113,8 +113,8 @@ def test_femnist_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_femnist_that_is_not_there(tmp_path: Path) -> None:
     assert refused(tmp_path, "femnist") == (
-        "train: has no LEAF .json file; run LEAF's preprocess.sh with -t sample or -t user, or set data.split: sample to cut all_data "
-        "here"
+        "train: has no LEAF .json file; run LEAF's preprocess.sh with -t sample or -t user, or set data.split: sample to cut "
+        "all_data here"
     )
     assert refused(tmp_path, "femnist", split="user") == (
         "all_data: has no LEAF .json file; run LEAF's preprocess.sh, or set data.split: leaf to take its train and test"
