@@ -134,7 +134,7 @@ def check_bank(
 
 def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
     """Checks an adapter on a chunk of several clients: steps score as the chunk does, to 1e-5; clients do not meet; the future
-    changes nothing; a state that was pickled goes on the same.
+    changes nothing; a state that was pickled goes on the same; in a set, each image scores as if it had come last.
 
     Args:
         adapter: The adapter.
@@ -161,6 +161,19 @@ def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
     rest = _part(chunk, everybody, slice(half, steps))
     here, there = adapter.predict(state, rest)[0], adapter.predict(travelled, rest)[0]
     assert torch.equal(here, there), "a state that was pickled goes on differently"
+    size = min(steps, 6 if adapter.capacity is None else adapter.capacity + 1, 6)
+    if adapter.sees != "past_labels":  # no image of a set is the past of all others
+        _check_sets(adapter, numbers, _part(chunk, everybody, slice(0, size)), whole[:, size - 1])
+
+
+def _check_sets(adapter: Adapter, clients: NDArray[np.int64], chunk: Chunk, streamed: Tensor) -> None:
+    """Sets that a bank has room for: `streamed` are the scores of their last images on a stream."""
+    torch.testing.assert_close(adapter.predict_last(clients, SEED, chunk), streamed, rtol=1e-5, atol=1e-5)
+    scores = adapter.predict_set(clients, SEED, chunk)
+    places = np.arange(chunk.features.shape[1])
+    for target in places:
+        last = adapter.predict_last(clients, SEED, chunk.at(np.append(np.delete(places, target), target)))
+        torch.testing.assert_close(scores[:, target], last, rtol=1e-5, atol=1e-5)
 
 
 def _part(chunk: Chunk, clients: slice, steps: slice) -> Chunk:

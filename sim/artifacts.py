@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from iciia.backbone import Backbone, Progress, create_backbone, train_backbone
+from iciia.backbone import Backbone, create_backbone, train_backbone
 from iciia.calibration import confusion_matrix, fit_temperature
 from iciia.cloud import Recipe, TrainingHistory, train
 from iciia.counter import generator
@@ -38,6 +38,7 @@ from sim.scenario import (
     Scenario,
     SuddenDriftSettings,
 )
+from sim.stage import StageProgress
 from sim.streams import build_stream
 
 FORMAT = 3
@@ -50,9 +51,6 @@ PARTS = ("backbone", "module", "calibration", "validation")
 SHARES_TRAINED = (0.5, 0.35, 0.05, 0.10)
 SHARES_GIVEN = (0.0, 0.7, 0.1, 0.2)
 """Shares of the training images, with a backbone trained here and with one that is given."""
-
-StageProgress = Callable[[str], contextlib.AbstractContextManager[Progress]]
-"""Opens a stage with a title; what it gives is told how much is done."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
         CacheError: The cache cannot be written.
     """
     with torch_threads(scenario.cloud.threads):
-        data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache)
+        data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache, stage)
         if isinstance(data, Images):
             cloud = _from_images(scenario, data, cache, stage)
         else:
@@ -145,13 +143,14 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
 
 
 def split(scenario: Scenario, data: Images | Features) -> dict[str, NDArray[np.int64]]:
-    """Cuts the training images into disjoint parts, image numbers by part."""
+    """Cuts the training images into disjoint parts, image numbers by part; images of one group stay together."""
     trained = scenario.backbone is not None and scenario.backbone.weights == "train"
     shares = SHARES_TRAINED if trained else SHARES_GIVEN
     labels = data.train.labels
     if labels.ndim == 2:  # attributes are not cut by class
         labels = np.zeros(len(labels), dtype=np.int64)
-    cut = split_by_class(labels, shares, scenario.cloud_seed, "cloud parts")
+    groups = data.train_groups if isinstance(data, Images) else None
+    cut = split_by_class(labels, shares, scenario.cloud_seed, "cloud parts", groups)
     return dict(zip(PARTS, cut, strict=True))
 
 
@@ -254,7 +253,7 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
                 "device": str(backbone.device),
                 **found,
             },
-            "skipped_images": list(data.skipped),
+            "skipped_images": [*data.missing, *data.skipped],
         },
         train_clients=None if data.train_clients is None else data.train_clients[kept],
     )

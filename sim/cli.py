@@ -32,6 +32,8 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(help="The artifact cache: trained models and computed features.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
+data_app = typer.Typer(help="Data sets on disk.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 
 def _examples(*lines: str) -> str:
@@ -243,13 +245,14 @@ def validate(
     """Check scenarios: every problem at once, with its line; exit code 2 if there is one."""
     from sim.cache import Cache
     from sim.feasibility import check_data
+    from sim.progress import Display
     from sim.validation import validate as validate_document
 
     found: list[dict[str, Any]] = []
     for name in scenarios:
         try:
             document = read(name).override(overrides or ())
-            check_data(document, validate_document(document), Cache())
+            check_data(document, validate_document(document), Cache(), Display().stage)
             found.append({"scenario": name, "problems": []})
             if not as_json:
                 print(f"{name}: ok")
@@ -279,6 +282,7 @@ def preview(
     from sim.preview import check_suffix, rendered_audit
     from sim.preview import preview as preview_streams
     from sim.preview_chart import draw
+    from sim.progress import Display
     from sim.validation import validate as validate_document
 
     document = read(scenario).override(overrides or ())
@@ -288,7 +292,7 @@ def preview(
         check_suffix(path)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--out") from error
-    check_data(document, validated, Cache())
+    check_data(document, validated, Cache(), Display().stage)
     found = preview_streams(validated, Cache(), clients)
     draw(found, path)
     if as_json:
@@ -373,6 +377,31 @@ def bench(
         print(line, flush=True)
     for line in measure(quick, workers or cpus_here()).lines():
         print(line)
+
+
+@data_app.command("check")
+def data_check(
+    scenario: ScenarioArgument,
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Inspect a scenario's data: counts, missing and broken files, sizes, classes, clients; exit code 2 if a run would refuse."""
+    from sim.cache import Cache
+    from sim.data_check import inspect_data
+    from sim.progress import Display
+    from sim.validation import validate as validate_document
+
+    validated = validate_document(read(scenario).override(overrides or ()))
+    found = inspect_data(validated, Cache(), Display().stage)
+    if as_json:
+        _print_json(found.as_dict())
+    else:
+        for name, value in found.rows():
+            print(f"{name:<20}{value}")
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    if found.problems:
+        raise typer.Exit(2)
 
 
 @cache_app.command("ls")

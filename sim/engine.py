@@ -83,7 +83,7 @@ def run(
     try:
         if validated.sweep:
             return _run_sweep(document, validated, folder, context)
-        check_data(document, validated, context.cache)
+        check_data(document, validated, context.cache, context.display.stage)
         return _run_one(validated, folder, context)
     except KeyboardInterrupt:
         source = scenario if isinstance(scenario, str | Path) else "SCENARIO"
@@ -360,7 +360,7 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
     """Runs every cell of a sweep, each with a report of its own inside; finished cells are not run again."""
     runs = [(chosen, cell, validate(cell)) for chosen, cell in cells(document)]
     for _, cell, validated in runs:
-        check_data(cell, validated, context.cache)
+        check_data(cell, validated, context.cache, context.display.stage)
     _claim(folder, scenario, context.resume)
     frames: dict[str, list[pd.DataFrame]] = {"sweep": [], "answers": []}
     with ray_running(context.workers, SWEEP_OBJECT_STORE_BYTES, context.address):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from miniatures import MINIATURES
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin while they wait make a shared machine ten times slower
@@ -47,6 +48,19 @@ def tiny() -> Callable[..., Settings]:
         } | sections  # fmt: skip
 
     return make
+
+
+@pytest.fixture(scope="session")
+def miniature(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a miniature data set by `data.kind`, written once; not to be changed."""
+    found: dict[str, Path] = {}
+
+    def folder(kind: str) -> Path:
+        if kind not in found:
+            found[kind] = MINIATURES[kind](tmp_path_factory.mktemp(kind))
+        return found[kind]
+
+    return folder
 
 
 @pytest.fixture(scope="session")

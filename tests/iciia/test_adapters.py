@@ -17,7 +17,20 @@ def adapters() -> list[Adapter]:
     torch.manual_seed(0)
     module = ICIIA(features=D, classes=C, heads=2, partitions=2)
     torch.nn.init.normal_(module.classifier.weight)
-    return [BackboneAdapter(), OracleAdapter(), IciiaAdapter(module, 0), IciiaAdapter(module, 4)]
+    as_set = ICIIA(features=D, classes=C, heads=2, partitions=2, context="set")
+    torch.nn.init.normal_(as_set.classifier.weight)
+    replaced = ICIIA(features=D, classes=C, layers=1, heads=2, context="set", head="replaced")
+    nobody = ICIIA(features=D, classes=C, heads=2, context="none", head="replaced")
+    return [
+        BackboneAdapter(),
+        OracleAdapter(),
+        IciiaAdapter(module, 0),
+        IciiaAdapter(module, 4),
+        IciiaAdapter(as_set, 0),
+        IciiaAdapter(as_set, 4),
+        IciiaAdapter(replaced, 7),
+        IciiaAdapter(nobody, 0),
+    ]
 
 
 def chunk() -> Chunk:

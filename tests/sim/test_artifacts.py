@@ -23,7 +23,11 @@ def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
     overrides += [f"backbone.epochs={epochs}", "backbone.batch=32"] if "backbone" in values else []
     overrides += ["cloud.threads=1"]
     overrides += [f"modules.{module}.steps=3" for module in values.get("modules", {})]
-    iciia = [i for i, adapter in enumerate(values["adapters"]) if isinstance(adapter, dict)]
+    iciia = [
+        i
+        for i, adapter in enumerate(values["adapters"])
+        if isinstance(adapter, dict) and values["modules"][adapter["module"]]["context"] != "none"
+    ]
     overrides += [f"adapters.{i}.bank.capacity=[0, 4]" for i in iciia]
     overrides += ["data.train_images=20"] if values["data"]["kind"] == "glyphs" else []
     overrides += [f"{key}={choices[0]}" for key, choices in values.get("sweep", {}).items()] + ["sweep={}"]

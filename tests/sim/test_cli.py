@@ -120,7 +120,7 @@ def test_replay_tells_a_clients_accuracy(scenario_file: Path, tmp_path: Path) ->
     done = iciia("replay", tmp_path / "r", "--client", "7", "--out", tmp_path / "events.csv")
     assert done.returncode == 0, done.stderr
     one = report.clients[(report.clients.client == 7) & (report.clients.adapter == "iciia-16")].iloc[0]
-    assert f"client 7  iciia-16         {one.correct} of 60 right" in done.stdout
+    assert f"client 7  iciia-16         {one.correct:.0f} of 60 right" in done.stdout
     assert len((tmp_path / "events.csv").read_text().splitlines()) == 1 + 5 * 60
     missing = iciia("replay", tmp_path / "nowhere", "--client", "7")
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
