@@ -44,7 +44,7 @@ def check_backbone(backbone: Backbone, batch: int = 1) -> None:
     images = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(SEED))
     with torch.inference_mode():
         features, logits = backbone.forward(images)
-        whole = backbone.model((images.float() / 255 - backbone.mean) / backbone.std)
+        whole = backbone.model(((images.float() / 255 - backbone.mean) / backbone.std).to(logits))
     assert features.shape == (batch, backbone.feature_dim), f"features are {tuple(features.shape)}"
     assert logits.shape == (batch, backbone.classes), f"logits are {tuple(logits.shape)}"
     off, largest = (logits - whole).abs().max().item(), whole.abs().max().item()
@@ -155,7 +155,7 @@ def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
 
     Steps score as the chunk does, to 1e-5; clients do not meet; the future changes nothing; no label and no prior is looked at
     unless `sees` says so; a state that was pickled goes on the same; a client's state takes no more bytes than stated, and exactly
-    as many once `capacity` images have been seen.
+    as many once `capacity` images have been seen; in a set, each image scores as if it had come last.
 
     Args:
         adapter: The adapter.
@@ -184,6 +184,9 @@ def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
     here, there = adapter.predict(state, rest)[0], adapter.predict(travelled, rest)[0]
     assert torch.equal(here, there), "a state that was pickled goes on differently"
     _check_sees(adapter, chunk, whole)
+    size = min(steps, 6 if adapter.capacity is None else adapter.capacity + 1, 6)
+    if adapter.sees != "past_labels":  # no image of a set is the past of all others
+        _check_sets(adapter, numbers, _part(chunk, everybody, slice(0, size)), whole[:, size - 1])
 
 
 def allocated_bytes(state: Any) -> int:
@@ -236,6 +239,16 @@ def _check_sees(adapter: Adapter, chunk: Chunk, whole: Tensor) -> None:
 
 def _close(found: Tensor, expected: Tensor, fault: str) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=lambda text: f"{fault}: {text}")
+
+
+def _check_sets(adapter: Adapter, clients: NDArray[np.int64], chunk: Chunk, streamed: Tensor) -> None:
+    """Sets that a bank has room for: `streamed` are the scores of their last images on a stream."""
+    torch.testing.assert_close(adapter.predict_last(clients, SEED, chunk), streamed, rtol=1e-5, atol=1e-5)
+    scores = adapter.predict_set(clients, SEED, chunk)
+    places = np.arange(chunk.features.shape[1])
+    for target in places:
+        last = adapter.predict_last(clients, SEED, chunk.at(np.append(np.delete(places, target), target)))
+        torch.testing.assert_close(scores[:, target], last, rtol=1e-5, atol=1e-5)
 
 
 def _part(chunk: Chunk, clients: slice, steps: slice) -> Chunk:

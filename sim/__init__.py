@@ -3,9 +3,13 @@
 import sim
 report = sim.run("quickstart")
 report.summary
+
+Names are imported when they are used: reading a report needs neither torch nor Ray.
 """
 
-from sim.engine import replay, run
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from sim.errors import (
     CacheError,
     DataError,
@@ -16,10 +20,24 @@ from sim.errors import (
     SimError,
     SimulationError,
 )
-from sim.report import Report, load
+
+if TYPE_CHECKING:
+    from sim.comparison import Comparison, compare
+    from sim.engine import replay, run
+    from sim.report import Report, load
+
+_HOMES = {
+    "Comparison": "sim.comparison",
+    "Report": "sim.report",
+    "compare": "sim.comparison",
+    "load": "sim.report",
+    "replay": "sim.engine",
+    "run": "sim.engine",
+}
 
 __all__ = [
     "CacheError",
+    "Comparison",
     "DataError",
     "Interrupted",
     "Report",
@@ -28,7 +46,18 @@ __all__ = [
     "ScenarioError",
     "SimError",
     "SimulationError",
+    "compare",
     "load",
     "replay",
     "run",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'sim' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from iciia.adapters.prompt import CLOUD_STEPS, EMBEDDING, train_prompt_layer
-from iciia.backbone import Backbone, Progress, create_backbone, train_backbone
+from iciia.backbone import Backbone, create_backbone, train_backbone
 from iciia.calibration import confusion_matrix, fit_temperature
 from iciia.cloud import Recipe, TrainingHistory, train
 from iciia.counter import generator
@@ -40,6 +40,7 @@ from sim.scenario import (
     Scenario,
     SuddenDriftSettings,
 )
+from sim.stage import StageProgress
 from sim.streams import build_stream
 
 FORMAT = 3
@@ -55,9 +56,6 @@ SHARES_GIVEN = (0.0, 0.7, 0.1, 0.2)
 
 Classifier = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 """Weight [C, D] and bias [C] of the backbone's classifier."""
-
-StageProgress = Callable[[str], contextlib.AbstractContextManager[Progress]]
-"""Opens a stage with a title; what it gives is told how much is done."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
         CacheError: The cache cannot be written.
     """
     with torch_threads(scenario.cloud.threads):
-        data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache)
+        data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache, stage)
         if isinstance(data, Images):
             cloud = _from_images(scenario, data, cache, stage)
         else:
@@ -211,13 +209,14 @@ def _training_key(scenario: Scenario, cloud: _Cloud) -> dict[str, Any]:
 
 
 def split(scenario: Scenario, data: Images | Features) -> dict[str, NDArray[np.int64]]:
-    """Cuts the training images into disjoint parts, image numbers by part."""
+    """Cuts the training images into disjoint parts, image numbers by part; images of one group stay together."""
     trained = scenario.backbone is not None and scenario.backbone.weights == "train"
     shares = SHARES_TRAINED if trained else SHARES_GIVEN
     labels = data.train.labels
     if labels.ndim == 2:  # attributes are not cut by class
         labels = np.zeros(len(labels), dtype=np.int64)
-    cut = split_by_class(labels, shares, scenario.cloud_seed, "cloud parts")
+    groups = data.train_groups if isinstance(data, Images) else None
+    cut = split_by_class(labels, shares, scenario.cloud_seed, "cloud parts", groups)
     return dict(zip(PARTS, cut, strict=True))
 
 
@@ -320,7 +319,7 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
                 "device": str(backbone.device),
                 **found,
             },
-            "skipped_images": list(data.skipped),
+            "skipped_images": [*data.missing, *data.skipped],
         },
         train_clients=None if data.train_clients is None else data.train_clients[kept],
         classifier=_numbers(backbone.classifier),

@@ -24,6 +24,7 @@ from sim.client import CohortSimulator, Job, PredictionFailed
 from sim.collector import Layout, layout_of, write
 from sim.errors import Interrupted, ReportError, RunError, SimError
 from sim.feasibility import check_data
+from sim.page import write_report
 from sim.plan import check_memory
 from sim.progress import Display
 from sim.protocols import steps_together
@@ -31,6 +32,7 @@ from sim.records import cohort_tables
 from sim.report import RUN_FILE, Report, load
 from sim.scenario import Scenario
 from sim.scenario_file import Document, cells, read
+from sim.sinks import check_sinks, log_run
 from sim.stream import Streams
 from sim.totals import final_tables, read_sums
 from sim.validation import validate
@@ -48,6 +50,7 @@ def run(
     address: str | None = None,
     cohorts: str | None = None,
     resume: bool = False,
+    log: Sequence[str] = (),
     quiet: bool = False,
 ) -> Report:
     """Runs a scenario.
@@ -61,6 +64,7 @@ def run(
         cohorts: Simulate only these, `0:5%` or `10:20`, widened to whole ranges of cohorts that are committed together. The report
             is of what is there; the rest can follow by `resume`.
         resume: Whether to go on with the run in `out`.
+        log: Where to log the finished run as well: `tensorboard` (into the report's folder), `mlflow`, `wandb`.
         quiet: Whether to show no progress.
 
     Returns:
@@ -73,12 +77,13 @@ def run(
     """
     document = read(scenario).override(overrides)
     validated = validate(document)
-    context = _Context(workers, address, _Share.parse(cohorts), resume, Display(quiet), Cache())
+    check_sinks(log)
+    context = _Context(workers, address, _Share.parse(cohorts), resume, Display(quiet), Cache(), log)
     folder = Path(out) if out is not None else _default_folder(validated.name)
     try:
         if validated.sweep:
             return _run_sweep(document, validated, folder, context)
-        check_data(document, validated, context.cache)
+        check_data(document, validated, context.cache, context.display.stage)
         return _run_one(validated, folder, context)
     except KeyboardInterrupt:
         source = scenario if isinstance(scenario, str | Path) else "SCENARIO"
@@ -175,6 +180,7 @@ class _Context:
     resume: bool
     display: Display
     cache: Cache
+    log: Sequence[str]
 
 
 def _default_folder(name: str) -> Path:
@@ -233,7 +239,10 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
         provenance=artifact.provenance,
         timings=timings,
     )
-    return load(folder)
+    report = load(folder)
+    write_report(report, context.cache)
+    log_run(report, context.log)
+    return report
 
 
 def _job(scenario: Scenario, artifact: CloudArtifact) -> Job:
@@ -347,7 +356,7 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
     """Runs every cell of a sweep, each with a report of its own inside; finished cells are not run again."""
     runs = [(chosen, cell, validate(cell)) for chosen, cell in cells(document)]
     for _, cell, validated in runs:
-        check_data(cell, validated, context.cache)
+        check_data(cell, validated, context.cache, context.display.stage)
     _claim(folder, scenario, context.resume)
     frames: dict[str, list[pd.DataFrame]] = {"sweep": [], "answers": []}
     with ray_running(context.workers, SWEEP_OBJECT_STORE_BYTES, context.address):
@@ -366,7 +375,9 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
         table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
         write(folder / f"{name}.parquet", table, tables.metadata(scenario))
     _write_run(folder, scenario, complete=True, sweep=list(scenario.sweep))
-    return load(folder)
+    swept = load(folder)
+    write_report(swept, context.cache)
+    return swept
 
 
 def _cell(scenario: Scenario, folder: Path, context: _Context) -> Report:

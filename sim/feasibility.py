@@ -28,6 +28,7 @@ from sim.scenario import (
     Scenario,
 )
 from sim.scenario_file import Document, Key
+from sim.stage import StageProgress, silent
 from sim.stream import GroupedImages, Stream
 from sim.streams import build_drift, build_stream, subset_sizes
 from sim.testing import check_drift
@@ -36,19 +37,25 @@ from sim.validation import dotted
 CLIENTS_AT_A_TIME = 64
 
 
-def check_data(document: Document, scenario: Scenario, cache: Cache) -> None:
+def check_data(document: Document, scenario: Scenario, cache: Cache, stage: StageProgress = silent) -> None:
     """Opens the data and checks everything that depends on them. Trains and computes nothing.
+
+    Args:
+        document: Where the scenario came from.
+        scenario: A validated scenario.
+        cache: Where it is remembered what files hold.
+        stage: Told how far the first look at files is.
 
     Raises:
         ScenarioError: All problems found.
     """
-    found = list(_problems(scenario, cache))
+    found = list(_problems(scenario, cache, stage))
     if found:
         problems = [Problem(dotted(key), message, document.line(key)) for key, message in found]
         raise ScenarioError(document.source, problems)
 
 
-def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
+def _problems(scenario: Scenario, cache: Cache, stage: StageProgress) -> Iterator[tuple[Key, str]]:
     if scenario.cloud.device == "cuda" and not torch.cuda.is_available():
         yield ("cloud", "device"), 'got "cuda", and torch finds no GPU here; set auto or cpu'
     try:
@@ -57,7 +64,7 @@ def _problems(scenario: Scenario, cache: Cache) -> Iterator[tuple[Key, str]]:
         yield ("backbone", "model"), str(error)
         return
     try:
-        data = open_data(scenario.data, scenario.cloud_seed, size, cache)
+        data = open_data(scenario.data, scenario.cloud_seed, size, cache, stage)
     except DataError as error:
         yield ("data",), str(error)
         return

@@ -3,20 +3,27 @@
 pandas lives here. DuckDB, polars and plain pyarrow read the same files with no help from us.
 """
 
+import contextlib
 import json
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.dataset as ds
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 from rich.table import Table as RichTable
 
 from sim.errors import ReportError
+from sim.scenario import Scenario
 from sim.tables import SCHEMA_VERSION, TABLES
 
 RUN_FILE = "run.json"
+
+ALWAYS = {"protocol": "stream"}
+"""What was so in every report before there was a column that says it; other columns that a report is too old for are null."""
 
 
 class Report:
@@ -27,6 +34,8 @@ class Report:
 
     Raises:
         ReportError: It is no report, an unfinished one, or one of a newer version of this package.
+
+    One of an older version is read with today's columns: what it does not tell is null.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,9 +45,9 @@ class Report:
         except (OSError, ValueError) as error:
             raise ReportError(f"{folder}: is not a report (no readable {RUN_FILE} in it)") from error
         found = self.run.get("schema_version")
-        if found != SCHEMA_VERSION:
+        if not isinstance(found, int) or found > SCHEMA_VERSION:
             raise ReportError(
-                f"{folder}: its tables have schema version {found}, and this package reads {SCHEMA_VERSION}; "
+                f"{folder}: its tables have schema version {found}, and this package reads 1 to {SCHEMA_VERSION}; "
                 "update iciia-sim"
             )
         if not self.run.get("complete"):
@@ -48,8 +57,12 @@ class Report:
 
     @property
     def scenario(self) -> dict[str, Any]:
-        """The scenario that was run."""
-        return dict(self.run["scenario"])
+        """The scenario that was run. One of an older report has the settings that are new since at their defaults."""
+        found = dict(self.run["scenario"])
+        if self._older:
+            with contextlib.suppress(ValidationError):  # a setting is gone since; the rest can still be read
+                return Scenario.model_validate_json(json.dumps(found)).model_dump(mode="json")
+        return found
 
     def table(self, name: str) -> pd.DataFrame:
         """One table by name.
@@ -57,18 +70,57 @@ class Report:
         Raises:
             ReportError: There is no such table in this report.
         """
+        files = self.files(name)
+        if not files:
+            return TABLES[name].schema.empty_table().to_pandas()
+        whole = pa.concat_tables([self.read(name, file) for file in files]).unify_dictionaries()
+        frame: pd.DataFrame = whole.to_pandas()
+        if files[0].parent == self.folder:
+            return frame
+        keys = [key for key in ("adapter", "client", "drift", "window", "step", "key") if key in frame]
+        return frame.sort_values(keys, ignore_index=True, kind="stable")
+
+    def files(self, name: str) -> list[Path]:
+        """The files of a table: one, or one for each range of cohorts, in order; none if the report is older than the table.
+
+        Raises:
+            ReportError: There is no such table in this report.
+        """
         file, folder = self.folder / f"{name}.parquet", self.folder / name
         if file.is_file():
-            return pq.read_table(file).to_pandas()
+            return [file]
         if name in TABLES and folder.is_dir():
-            # partitioning=None: a file's name is a range of cohorts, not a column
-            frame = ds.dataset(sorted(folder.glob("*.parquet")), format="parquet").to_table().to_pandas()
-            keys = [key for key in ("adapter", "client", "drift", "window", "step", "key") if key in frame]
-            return frame.sort_values(keys, ignore_index=True, kind="stable")
+            return sorted(folder.glob("*.parquet"))
+        if self._older and name in TABLES and not TABLES[name].sharded:
+            return []
         there = sorted(
             {path.stem for path in self.folder.glob("*.parquet")} | {n for n in TABLES if (self.folder / n).is_dir()}
         )
         raise ReportError(f"{self.folder}: has no table {name!r}; it has {', '.join(there)}")
+
+    def read(self, name: str, file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+        """One file of a table. Of an older report's, columns that it does not have are null.
+
+        Args:
+            name: The table.
+            file: One of its files.
+            columns: Only these.
+        """
+        there = pq.read_schema(file).names
+        wanted = there if columns is None else [column for column in columns if column in there]
+        found = pq.read_table(
+            file, columns=wanted, partitioning=None
+        )  # a file's name is a range of cohorts, not a column
+        if self._older and name in TABLES:
+            for field in TABLES[name].schema:
+                if field.name not in there and (columns is None or field.name in columns):
+                    always = pa.scalar(ALWAYS.get(field.name), pa.string())
+                    found = found.append_column(field, pa.repeat(always, len(found)).cast(field.type))
+        return found
+
+    @property
+    def _older(self) -> bool:
+        return int(self.run["schema_version"]) < SCHEMA_VERSION
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -163,33 +215,40 @@ def rendered(report: Report) -> RichTable:
     keys = (*swept, *told, "adapter")
     for name in keys:
         table.add_column(name, no_wrap=True)
-    for name in (
-        "accuracy %",
-        "client mean % [95 % CI]",
-        "gain, points [95 % CI]",
-        "before drift %",
-        "after drift %",
-    ):
+    drifts = report.answers[["drop", "recovery_images"]].to_dict("records")
+    drifting = any(pd.notna(row["drop"]) for row in drifts)
+    names = ["accuracy %", "client mean % [95 % CI]", "gain, points [95 % CI]"]
+    names += ["drop, points", "recovery, images"] if drifting else []
+    for name in (*names, "MACs/image", "state bytes"):
         table.add_column(name, justify="right")
-    for name in ("MACs/image", "state bytes"):
-        table.add_column(name, justify="right")
-    for row in frame.to_dict("records"):
+    for row, drift in zip(frame.to_dict("records"), drifts, strict=True):
+        around = [in_points(drift["drop"]), _recovery(drift)] if drifting else []
         table.add_row(
             *(str(row[name]) for name in keys),
-            _points(row["accuracy"]),
-            f"{_points(row['accuracy_client_mean'])} {_interval(row, 'accuracy', '')}",
-            f"{_points(row['gain'], '+')} {_interval(row, 'gain', '+')}",
-            _points(row["accuracy_before_drift"]),
-            _points(row["accuracy_after_drift"]),
-            f"{row['macs_per_image']:,}",
-            f"{row['state_bytes']:,}",
+            in_points(row["accuracy"]),
+            f"{in_points(row['accuracy_client_mean'])} {interval_in_points(row, 'accuracy')}",
+            f"{in_points(row['gain'], '+')} {interval_in_points(row, 'gain', '+')}",
+            *around,
+            _count(row["macs_per_image"]),
+            _count(row["state_bytes"]),
         )
     return table
 
 
-def _points(value: float, sign: str = "") -> str:
+def _recovery(row: Mapping[Any, Any]) -> str:
+    """Images until accuracy is back; `never` if it is not within the horizon."""
+    return "never" if pd.isna(row["recovery_images"]) and pd.notna(row["drop"]) else _count(row["recovery_images"])
+
+
+def _count(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:,.0f}"
+
+
+def in_points(value: float, sign: str = "") -> str:
+    """A fraction in points; `-` if it is not known."""
     return "-" if pd.isna(value) else f"{100 * value:{sign}.1f}"
 
 
-def _interval(row: dict[Any, Any], name: str, sign: str) -> str:
-    return f"[{_points(row[f'{name}_ci_low'], sign)}, {_points(row[f'{name}_ci_high'], sign)}]"
+def interval_in_points(row: Mapping[Any, Any], name: str, sign: str = "") -> str:
+    """An interval in points, from the columns `NAME_ci_low` and `NAME_ci_high`."""
+    return f"[{in_points(row[f'{name}_ci_low'], sign)}, {in_points(row[f'{name}_ci_high'], sign)}]"

@@ -60,6 +60,97 @@ class ImageFolderData(Settings):
     """Unreadable images are skipped up to this share of all, and refused beyond."""
 
 
+class FileData(Settings):
+    """Base of data sets in files of their own layout."""
+
+    path: str
+    """The data set's folder; docs/data.md says what is in it."""
+    unreadable_share: Share = 0.01
+    """Missing and broken files are left out up to this share of all, and refused beyond."""
+
+
+class ImagenetData(FileData):
+    """ImageNet-1K, with the paper's 85 superclasses."""
+
+    kind: Literal["imagenet"]
+
+
+class FemnistData(Settings):
+    """FEMNIST in LEAF's JSON files; its writers are natural clients."""
+
+    kind: Literal["femnist"]
+    path: str
+    """LEAF's folder data/femnist/data."""
+    split: Literal["leaf", "sample", "user"] = "leaf"
+    """leaf: LEAF's own train and test. sample: cut the images of every writer in all_data. user: cut the writers."""
+    test_share: ProperShare = 0.1
+    """Share that is cut for the clients, unless the split is LEAF's."""
+
+
+class CelebaData(FileData):
+    """CelebA; its people are natural clients."""
+
+    kind: Literal["celeba"]
+    attribute: str | None = None
+    """One attribute as a task of two classes, such as Smiling; all 40 at once if left out."""
+    split: Literal["official", "leaf"] = "official"
+    """official: the published partition, whose clients are people that the cloud has not seen. leaf: LEAF's train and test."""
+
+
+class Ucf101Data(FileData):
+    """UCF101: clips of 16 frames, with five superclasses. Needs PyAV: iciia-sim[video]."""
+
+    kind: Literal["ucf101"]
+    fold: Annotated[int, Field(ge=1, le=3)] = 1
+    """Which of the three published pairs of lists."""
+
+
+class InaturalistData(FileData):
+    """iNaturalist 2019 with FedScale's mapping; its observers are natural clients."""
+
+    kind: Literal["inaturalist"]
+
+
+class TorchvisionData(Settings):
+    """A data set of torchvision that is on this machine."""
+
+    kind: Literal["torchvision"]
+    dataset: str
+    """Name of a class in torchvision.datasets, such as CIFAR10."""
+    path: str
+    """What torchvision calls root."""
+    train: str = "train"
+    """Split for the cloud, where the class has an argument `split`."""
+    test: str = "test"
+    """Split for the clients, likewise."""
+    superclasses: str | None = None
+    """CSV file with the columns class_index, superclass."""
+
+
+class HuggingfaceData(Settings):
+    """A data set of Hugging Face datasets that is on this machine. Needs iciia-sim[huggingface]."""
+
+    kind: Literal["huggingface"]
+    dataset: str | None = None
+    """Name on the Hub, such as uoft-cs/cifar10, of one that is in the local cache."""
+    path: str | None = None
+    """In place of `dataset`: a folder that save_to_disk left."""
+    config: str | None = None
+    """Which configuration of `dataset`, if the cache has several."""
+    image: str = "image"
+    """Column of the images."""
+    label: str = "label"
+    """Column of their classes."""
+    client: str | None = None
+    """Column of their natural clients."""
+    train: str = "train"
+    """Split for the cloud."""
+    test: str = "test"
+    """Split for the clients."""
+    superclasses: str | None = None
+    """CSV file with the columns class_index, superclass."""
+
+
 class FeaturesData(Settings):
     """The user's own features, as .npz files with `features` [M, D], `logits` [M, C], `labels` [M], or attributes of 0 and
     1, [M, C]. With `clients` [M] they have natural clients."""
@@ -89,7 +180,21 @@ class SyntheticData(Settings):
     """Standard deviation of an image around its prototype, in units of the prototypes' own."""
 
 
-Data = Annotated[DigitsData | GlyphsData | ImageFolderData | FeaturesData | SyntheticData, Field(discriminator="kind")]
+Data = Annotated[
+    DigitsData
+    | GlyphsData
+    | ImageFolderData
+    | ImagenetData
+    | FemnistData
+    | CelebaData
+    | Ucf101Data
+    | InaturalistData
+    | TorchvisionData
+    | HuggingfaceData
+    | FeaturesData
+    | SyntheticData,
+    Field(discriminator="kind"),
+]
 
 
 class BackboneSettings(Settings):
@@ -563,12 +668,14 @@ class Scenario(Settings):
         return hashlib.sha256(self.model_dump_json(exclude={"name"}).encode()).hexdigest()[:20]
 
     def relative_to(self, folder: Path) -> "Scenario":
-        """The same scenario with relative paths taken from the given folder."""
+        """The same scenario with relative paths taken from the given folder, and ~ from the user's own."""
         data = self.data
+        names = ["path", "superclasses"]
         if isinstance(data, ImageFolderData | FeaturesData):
-            names = ("train", "test", "superclasses")
-            paths = {name: str(folder / value) for name in names if (value := getattr(data, name)) is not None}
-            data = data.model_copy(update=paths)
+            names += ["train", "test"]
+        values = {name: getattr(data, name, None) for name in names}
+        paths = {n: str(folder / Path(value).expanduser()) for n, value in values.items() if isinstance(value, str)}
+        data = data.model_copy(update=paths)
         backbone = self.backbone
         if backbone is not None and backbone.weights not in ("train", "pretrained"):
             backbone = backbone.model_copy(update={"weights": str(folder / backbone.weights)})

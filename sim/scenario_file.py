@@ -23,7 +23,9 @@ class Document:
     Args:
         source: What error messages call it.
         values: The settings.
-        folder: Relative paths in it start here.
+        folder: What lies beside it is found here.
+        data_folder: Relative paths of data and weights start here: beside it too, or for a scenario that comes with the package in
+            the current folder.
         lines: Line of each key that came from a file.
         overridden: Keys set from outside the file.
     """
@@ -31,6 +33,7 @@ class Document:
     source: str
     values: dict[str, Any]
     folder: Path
+    data_folder: Path
     lines: Mapping[Key, int]
     overridden: frozenset[Key] = frozenset()
 
@@ -113,7 +116,7 @@ def read(source: str | Path | Mapping[str, Any]) -> Document:
         ScenarioError: There is no such file, or it is not YAML, or not a mapping.
     """
     if isinstance(source, Mapping):
-        return Document("scenario", copy.deepcopy(dict(source)), Path.cwd(), {})
+        return Document("scenario", copy.deepcopy(dict(source)), Path.cwd(), Path.cwd(), {})
     path = find(source)
     try:
         tree = _yaml().load(path.read_text(encoding="utf-8"))
@@ -132,7 +135,9 @@ def read(source: str | Path | Mapping[str, Any]) -> Document:
         )
     lines: dict[Key, int] = {(): 1}
     _collect_lines(tree, (), lines)
-    return Document(str(source), _plain(tree), path.resolve().parent, lines)
+    folder = path.resolve().parent
+    packaged = path.resolve() in (file.resolve() for file in shipped().values())
+    return Document(str(source), _plain(tree), folder, Path.cwd() if packaged else folder, lines)
 
 
 def find(source: str | Path) -> Path:

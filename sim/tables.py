@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from sim.scenario import Scenario
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: before there were natural clients, attributes and protocols."""
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 

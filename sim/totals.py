@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy import stats
 
 from iciia.adapters import Adapter
 from sim import tables
@@ -15,6 +14,7 @@ from sim.answers import answers, staleness
 from sim.audit import audit_rows
 from sim.data import Classes
 from sim.drift_metrics import curve_metrics
+from sim.intervals import t_interval
 from sim.records import CALIBRATION_BINS, Sums, add_sums
 
 ADAPTER_MODULES = Mapping[str, str | None]
@@ -30,26 +30,6 @@ def read_sums(files: Iterable[Path]) -> Sums:
         keys = zip(*columns, strict=True)
         add_sums(total, dict(zip(keys, rows.column("value").to_pylist(), strict=True)))
     return total
-
-
-def t_interval(count: float, total: float, total_squared: float, confidence: float = 0.95) -> tuple[float, float]:
-    """The t-interval of a mean.
-
-    Args:
-        count: Number of values.
-        total: Their sum.
-        total_squared: The sum of their squares.
-        confidence: Coverage.
-
-    Returns:
-        Lower and upper end; NaN for fewer than two values. Of 1, 2 and 3: (-0.484, 4.484).
-    """
-    if count < 2:
-        return math.nan, math.nan
-    mean = total / count
-    deviation = math.sqrt(max(0.0, (total_squared - count * mean**2) / (count - 1)))
-    reach = float(stats.t.ppf(0.5 + confidence / 2, count - 1)) * deviation / math.sqrt(count)
-    return mean - reach, mean + reach
 
 
 def final_tables(

@@ -24,6 +24,7 @@ from sim.scenario import (
     AnyAdapterSettings,
     BankSettings,
     ClientsSettings,
+    HuggingfaceData,
     IciiaAdapterSettings,
     LameAdapterSettings,
     ModuleSettings,
@@ -34,7 +35,8 @@ from sim.scenario import (
 )
 from sim.scenario_file import Document, Key, cells
 
-IMAGE_KINDS = ("digits", "glyphs", "image_folder")
+FEATURE_KINDS = ("features", "synthetic")
+"""Data that need no backbone; all others are images."""
 
 MOST_IN_A_SET = 256
 """Largest bank of a set context with several layers, whose cost grows with the square of it."""
@@ -64,14 +66,17 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
         problems = _field_problems(document, details)
         unsound = {detail["loc"][0] for detail in details}
     sections = _Sections(document, unsound)
-    for check in (_check_clients, _check_backbone, _check_live, _check_modules, _check_adapters, _check_protocol):
+    checks = (
+        _check_clients, _check_data, _check_backbone, _check_live, _check_modules, _check_adapters, _check_protocol,
+    )  # fmt: skip
+    for check in checks:
         problems += [Problem(dotted(key), message, document.line(key)) for key, message in check(sections)]
     if "sweep" not in unsound and document.values.get("sweep"):
         problems += _sweep_problems(document, quiet=bool(problems))
     problems.sort(key=lambda problem: (problem.line or 0, problem.where))
     if scenario is None or problems:
         return None, problems
-    return with_matrix(scenario, document.folder).relative_to(document.folder), []
+    return with_matrix(scenario, document.folder).relative_to(document.data_folder), []
 
 
 def _sweep_problems(document: Document, quiet: bool) -> list[Problem]:
@@ -150,16 +155,26 @@ def _check_natural(clients: ClientsSettings) -> Found:
         )
 
 
+def _check_data(sections: _Sections) -> Found:
+    data = sections.get("data")
+    if isinstance(data, HuggingfaceData) and (data.dataset is None) == (data.path is None):
+        got = "neither" if data.path is None else "both"
+        yield (
+            ("data",),
+            f"got {got} of dataset (a name in the local cache) and path (a folder of save_to_disk); give one",
+        )
+
+
 def _check_backbone(sections: _Sections) -> Found:
     if {"data", "backbone"} & sections.unsound:
         return
     kind, backbone = sections.get("data").kind, sections.get("backbone")
-    if kind in IMAGE_KINDS and backbone is None:
+    if kind not in FEATURE_KINDS and backbone is None:
         yield (
             ("backbone",),
             f"is missing; {kind} data are images, for example: {{model: resnet10t, weights: train}}",
         )
-    if kind not in IMAGE_KINDS and backbone is not None:
+    if kind in FEATURE_KINDS and backbone is not None:
         yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
 
 

@@ -43,6 +43,11 @@ class Images:
         train: Images for the cloud.
         test: Images for the clients' streams.
         skipped: Unreadable files that were left out.
+        missing: Files that a list names and that are not there, left out as well.
+        shapes: Frames, height and width of each file as it is stored, int64 [M, 3], training files first; None where images are not
+            files.
+        train_groups: Training images with equal numbers, int64 [M], never come into different parts; all of one group are of one
+            class. None if every image stands for itself.
         train_clients: Natural client of each training image, int64 [M], numbered from 0; None if the data have none.
         test_clients: Natural client of each test image; one and the same client may be on both sides.
     """
@@ -52,6 +57,9 @@ class Images:
     train: ImageSource
     test: ImageSource
     skipped: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    shapes: NDArray[np.int64] | None = None
+    train_groups: NDArray[np.int64] | None = None
     train_clients: NDArray[np.int64] | None = None
     test_clients: NDArray[np.int64] | None = None
 
@@ -114,7 +122,11 @@ def read_superclasses(path: Path, num_classes: int) -> tuple[NDArray[np.int64], 
 
 
 def split_by_class(
-    labels: NDArray[np.integer], shares: Sequence[float], seed: int, purpose: str
+    labels: NDArray[np.integer],
+    shares: Sequence[float],
+    seed: int,
+    purpose: str,
+    groups: NDArray[np.integer] | None = None,
 ) -> list[NDArray[np.int64]]:
     """Cuts images into disjoint parts that hold the given shares of every class.
 
@@ -123,14 +135,21 @@ def split_by_class(
         shares: Share of each part; they sum to 1.
         seed: Which images go where.
         purpose: Names the draw, so that two cuts with one seed are independent.
+        groups: Images with equal numbers, int [M], stay together; all of one group are of one class. None cuts between any two.
 
     Returns:
         Image numbers of each part, ascending.
     """
-    order = generator(seed, purpose).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
+    if groups is None:
+        groups = np.arange(len(labels))
+    _, first_of, group, size = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
+    label = np.asarray(labels)[first_of]
+    order = generator(seed, purpose).permutation(len(size))
+    order = order[np.argsort(label[order], kind="stable")]
     count = np.bincount(labels)
+    before = np.concatenate([[0], np.cumsum(size[order])[:-1]])  # images before each group, all classes in a row
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
-    place = (np.arange(len(labels)) - first[labels[order]] + 0.5) / count[labels[order]]
-    part = np.searchsorted(np.cumsum(shares)[:-1], place)
-    return [np.sort(order[part == number]) for number in range(len(shares))]
+    middle = np.empty(len(size))
+    middle[order] = (before - first[label[order]] + 0.5 * size[order]) / count[label[order]]
+    part = np.searchsorted(np.cumsum(shares)[:-1], middle)[group]
+    return [np.flatnonzero(part == number) for number in range(len(shares))]

@@ -4,22 +4,47 @@ from pathlib import Path
 
 from sim.cache import Cache
 from sim.data.base import Features, Images
+from sim.data.celeba import open_celeba
 from sim.data.digits import open_digits
 from sim.data.features import open_features
+from sim.data.femnist import open_femnist
+from sim.data.files import Scanner
 from sim.data.glyph_images import open_glyphs
+from sim.data.huggingface import Columns, open_huggingface
 from sim.data.image_folder import open_image_folder
+from sim.data.imagenet import open_imagenet
+from sim.data.inaturalist import open_inaturalist
 from sim.data.synthetic import open_synthetic
-from sim.scenario import Data, DigitsData, FeaturesData, GlyphsData, ImageFolderData
+from sim.data.torchvision import open_torchvision
+from sim.data.ucf101 import open_ucf101
+from sim.scenario import (
+    CelebaData,
+    Data,
+    DigitsData,
+    FeaturesData,
+    FemnistData,
+    GlyphsData,
+    HuggingfaceData,
+    ImageFolderData,
+    ImagenetData,
+    InaturalistData,
+    TorchvisionData,
+    Ucf101Data,
+)
+from sim.stage import StageProgress, silent
 
 
-def open_data(settings: Data, seed: int, image_size: int, cache: Cache) -> Images | Features:
+def open_data(
+    settings: Data, seed: int, image_size: int, cache: Cache, stage: StageProgress = silent
+) -> Images | Features:
     """Opens a data set.
 
     Args:
         settings: The scenario's `data`.
         seed: Splits and synthetic data.
-        image_size: Height and width to read from image files; embedded data have their own.
-        cache: Where scans of image folders are remembered.
+        image_size: Height and width to read from files; embedded data and FEMNIST have their own.
+        cache: Where it is remembered what files hold.
+        stage: Told how far the first look at files is.
 
     Raises:
         DataError: The data cannot be used; the message says where and why.
@@ -28,19 +53,21 @@ def open_data(settings: Data, seed: int, image_size: int, cache: Cache) -> Image
         return open_digits(seed)
     if isinstance(settings, GlyphsData):
         return open_glyphs(settings.train_images, settings.test_images, seed)
-    if isinstance(settings, ImageFolderData):
-        return open_image_folder(
-            Path(settings.train),
-            Path(settings.test) if settings.test is not None else None,
-            settings.test_share,
-            _path(settings.superclasses),
-            settings.unreadable_share,
-            image_size,
-            seed,
-            cache,
-        )
     if isinstance(settings, FeaturesData):
         return open_features(Path(settings.train), Path(settings.test), _path(settings.superclasses))
+    if isinstance(settings, FemnistData):
+        return open_femnist(Path(settings.path), settings.split, settings.test_share, seed, cache, stage)
+    if isinstance(settings, TorchvisionData):
+        path, splits = Path(settings.path), (settings.train, settings.test)
+        superclasses = _path(settings.superclasses)
+        return open_torchvision(settings.dataset, path, splits, superclasses, image_size, cache, stage)
+    if isinstance(settings, HuggingfaceData):
+        source = _path(settings.path) or str(settings.dataset)
+        columns, splits = Columns(settings.image, settings.label, settings.client), (settings.train, settings.test)
+        superclasses = _path(settings.superclasses)
+        return open_huggingface(source, settings.config, columns, splits, superclasses, image_size, cache, stage)
+    if isinstance(settings, ImageFolderData | ImagenetData | CelebaData | Ucf101Data | InaturalistData):
+        return _open_files(settings, seed, image_size, Scanner(cache, settings.unreadable_share, stage))
     return open_synthetic(
         settings.classes,
         settings.superclasses,
@@ -49,6 +76,27 @@ def open_data(settings: Data, seed: int, image_size: int, cache: Cache) -> Image
         settings.noise,
         seed,
     )
+
+
+def _open_files(
+    settings: ImageFolderData | ImagenetData | CelebaData | Ucf101Data | InaturalistData,
+    seed: int,
+    size: int,
+    scanner: Scanner,
+) -> Images:
+    """Data sets of single image or video files."""
+    if isinstance(settings, ImageFolderData):
+        superclasses = _path(settings.superclasses)
+        train, test = Path(settings.train), _path(settings.test)
+        return open_image_folder(train, test, settings.test_share, superclasses, size, seed, scanner)
+    path = Path(settings.path)
+    if isinstance(settings, ImagenetData):
+        return open_imagenet(path, size, scanner)
+    if isinstance(settings, CelebaData):
+        return open_celeba(path, settings.split, settings.attribute, size, scanner)
+    if isinstance(settings, Ucf101Data):
+        return open_ucf101(path, settings.fold, size, scanner)
+    return open_inaturalist(path, size, scanner)
 
 
 def _path(text: str | None) -> Path | None:

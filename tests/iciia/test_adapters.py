@@ -39,6 +39,7 @@ def adapters() -> list[Adapter]:
     torch.manual_seed(0)
     module = ICIIA(features=D, classes=C, heads=2, partitions=2)
     set_module = ICIIA(features=D, classes=C, heads=2, partitions=2, context="set", head="replaced")
+    replaced = ICIIA(features=D, classes=C, layers=1, heads=2, context="set", head="replaced")
     feed_forward = ICIIA(features=D, classes=C, heads=2, partitions=2, context="none")
     for one in (module, feed_forward):
         torch.nn.init.normal_(one.classifier.weight)
@@ -49,7 +50,9 @@ def adapters() -> list[Adapter]:
         IciiaAdapter(module, 0),
         IciiaAdapter(module, 4),
         IciiaAdapter(module, 5, policy=make_policy("reservoir")),
+        IciiaAdapter(set_module, 0),
         IciiaAdapter(set_module, 4),
+        IciiaAdapter(replaced, 7),
         FeedForwardAdapter(feed_forward),
         KnnAdapter(source, 8, 3),
         KnnAdapter(source, 0),

@@ -1,0 +1,135 @@
+"""ImageNet-1K in the layouts that people have, with the 85 superclasses of the paper.
+
+Source: Russakovsky et al., ILSVRC, arXiv 1409.0575. `superclasses/imagenet.csv` is the grouping that Yan et al., arXiv 2211.06276,
+publish with their code: classes in the order of their WordNet numbers, each with one of 85 superclasses.
+"""
+
+import csv
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from sim.data.base import Classes, Images
+from sim.data.files import EXTENSIONS, FileImages, Scanner, class_folders, files_in_classes
+from sim.errors import DataError
+
+SUPERCLASSES = Path(__file__).parent / "superclasses" / "imagenet.csv"
+SOLUTION = "LOC_val_solution.csv"
+TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+META = "meta.mat"
+DEVKIT = ("", "ILSVRC2012_devkit_t12/data")
+UP = 3
+"""Kaggle's archive has its list so many folders above `train` and `val`."""
+
+
+def open_imagenet(path: Path, size: int, scanner: Scanner) -> Images:
+    """Reads ImageNet-1K, or those of its classes that have a folder in `train`.
+
+    Args:
+        path: Folder with `train/WNID/*.JPEG` and `val`: likewise in folders of classes, or flat as published, with
+            `LOC_val_solution.csv` (Kaggle's archive, there or up to three folders above) or with the development kit of 2012.
+        size: Height and width of the images to read.
+        scanner: Opens the files.
+
+    Raises:
+        DataError: A folder, a list or a class is missing, or too many images are unreadable.
+    """
+    known = _known_classes()
+    train, val = path / "train", path / "val"
+    wnids = class_folders(train)
+    _check_known(train, wnids, known)
+    train_names, train_labels = files_in_classes(train, wnids)
+    val_names, val_labels = _val_files(path, val, wnids)
+    scans = [scanner.scan(train, train_names), scanner.scan(val, val_names)]
+    missing, unreadable = scanner.check(path, scans)
+    labels = [of[scan.kept] for of, scan in zip((train_labels, val_labels), scans, strict=True)]
+    for half, of in zip((train, val), labels, strict=True):
+        empty = np.flatnonzero(np.bincount(of, minlength=len(wnids)) == 0)
+        if len(empty):
+            raise DataError(f"{half}: class {wnids[empty[0]]} ({known[wnids[empty[0]]][0]}) has no readable image")
+    groups = list(dict.fromkeys(known[wnid][1] for wnid in wnids))
+    superclass = np.array([groups.index(known[wnid][1]) for wnid in wnids], dtype=np.int64)
+    key = {
+        "kind": "imagenet", "content": [scan.content for scan in scans], "size": size,
+        "labels": [hashlib.sha256(of.tobytes()).hexdigest() for of in labels],
+    }  # fmt: skip
+    return Images(
+        key,
+        Classes([known[wnid][0] for wnid in wnids], superclass, groups),
+        FileImages(train, scans[0].names, labels[0], size),
+        FileImages(val, scans[1].names, labels[1], size),
+        unreadable,
+        missing,
+        np.concatenate([scan.shapes for scan in scans]),
+    )
+
+
+def _known_classes() -> dict[str, tuple[str, str]]:
+    """Name and superclass of each of the 1,000 classes by WordNet number, in order."""
+    with SUPERCLASSES.open(newline="", encoding="utf-8") as file:
+        return {row["wnid"]: (row["class_name"], row["superclass_name"]) for row in csv.DictReader(file)}
+
+
+def _check_known(folder: Path, wnids: list[str], known: Mapping[str, object]) -> None:
+    unknown = [wnid for wnid in wnids if wnid not in known]
+    if unknown:
+        raise DataError(f"{folder}: {unknown[0]} is none of the 1,000 classes of ImageNet-1K, such as n01440764")
+
+
+def _val_files(path: Path, val: Path, wnids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The validation images of the given classes."""
+    if not val.is_dir():
+        raise DataError(f"{val}: no such folder; expected the validation images")
+    if any(entry.is_dir() for entry in val.iterdir()):
+        found = class_folders(val)
+        if found != wnids:
+            differing = sorted(set(found) ^ set(wnids))
+            raise DataError(f"{val}: its class folders differ from those of train: {', '.join(differing[:5])}")
+        return files_in_classes(val, wnids)
+    wnid_of = _val_classes(path)
+    names = sorted(file.name for file in val.iterdir() if file.name.lower().endswith(EXTENSIONS))
+    for name in names:
+        if Path(name).stem not in wnid_of:
+            raise DataError(f"{val}: {name} has no class in the list of validation images")
+    number = {wnid: label for label, wnid in enumerate(wnids)}
+    pairs = [(name, number[wnid_of[Path(name).stem]]) for name in names if wnid_of[Path(name).stem] in number]
+    return [name for name, _ in pairs], np.array([label for _, label in pairs], dtype=np.int64)
+
+
+def _val_classes(path: Path) -> dict[str, str]:
+    """WordNet number of each validation image, by its name without suffix."""
+    for folder in [path.resolve(), *path.resolve().parents[:UP]]:
+        if (folder / SOLUTION).is_file():
+            return _read_solution(folder / SOLUTION)
+    for place in DEVKIT:
+        if (path / place / TRUTH).is_file():
+            return _read_devkit(path / place)
+    raise DataError(
+        f"{path}: its val has no class folders, and there is neither {SOLUTION} (there or up to {UP} folders above) nor {TRUTH} "
+        f"with {META} (there or in {DEVKIT[1]}) to say what the images show"
+    )
+
+
+def _read_solution(file: Path) -> dict[str, str]:
+    """Kaggle's list: ImageId, and a PredictionString that begins with the class."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    try:
+        return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
+    except (KeyError, IndexError, AttributeError) as error:
+        raise DataError(f"{file}: expected the columns ImageId and PredictionString in every line") from error
+
+
+def _read_devkit(folder: Path) -> dict[str, str]:
+    """The development kit's numbers, in the order of the images, and what they mean."""
+    try:
+        synsets = loadmat(folder / META, squeeze_me=True)["synsets"]
+        wnids = {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in synsets}
+        numbers = [int(line) for line in (folder / TRUTH).read_text().split()]
+        return {f"ILSVRC2012_val_{place:08d}": wnids[number] for place, number in enumerate(numbers, start=1)}
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise DataError(f"{folder}: {TRUTH} and {META} cannot be read together: {error}") from error

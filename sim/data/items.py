@@ -1,0 +1,131 @@
+"""Data sets of other libraries: numbered pictures with labels, looked at once and read when they are asked for."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from sim.cache import Cache
+from sim.data.files import UNREADABLE, fit, in_threads
+from sim.errors import DataError
+from sim.stage import StageProgress
+
+GREY = ("1", "L")
+
+
+class Items(Protocol):
+    """What another library gives."""
+
+    def __len__(self) -> int: ...
+
+    def item(self, number: int) -> tuple[Any, Any]:
+        """A picture and its label."""
+        ...
+
+
+@dataclass(frozen=True)
+class ItemImages:
+    """Pictures that another library reads.
+
+    Args:
+        items: Where they are.
+        labels: int64 [M].
+        shapes: Frames, height and width of each as it is stored, int64 [M, 3].
+        size: Height and width of what is read. A picture of this very size is left as it is.
+        channels: 1 if all are grey.
+    """
+
+    items: Items
+    labels: NDArray[np.int64]
+    shapes: NDArray[np.int64]
+    size: int
+    channels: int
+
+    def read(self, indices: NDArray[np.int64]) -> Tensor:
+        return torch.stack(in_threads(self._read, indices.tolist(), threads=1))
+
+    def _read(self, number: int) -> Tensor:
+        picture, _ = self.items.item(number)
+        pixels = pil_to_tensor(picture.convert("RGB" if self.channels == 3 else "L"))
+        return pixels if pixels.shape[-2:] == (self.size, self.size) else fit(pixels, self.size)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the first look at a data set's items found.
+
+    Args:
+        labels: int64 [M].
+        shapes: Frames, height and width of each, int64 [M, 3].
+        grey: Whether all pictures are.
+        content: Digest of all pixels and labels.
+    """
+
+    labels: NDArray[np.int64]
+    shapes: NDArray[np.int64]
+    grey: bool
+    content: str
+
+
+def look_at(items: Items, title: str, key: Mapping[str, Any], cache: Cache, stage: StageProgress) -> Look:
+    """Decodes every picture once.
+
+    Args:
+        items: The pictures.
+        title: What messages call them.
+        key: What their content depends on; the look is repeated when it changes.
+        cache: Where findings are kept.
+        stage: Told how far the look is.
+
+    Raises:
+        DataError: A picture cannot be decoded, or is none, or its label is no number of a class.
+    """
+
+    def build(target: Path) -> None:
+        content = hashlib.sha256()
+        labels, shapes, grey = [], [], True
+        with stage(f"looking at {title}") as progress:
+            for number in range(len(items)):
+                try:
+                    picture, label = items.item(number)
+                    pixels = picture.tobytes() if isinstance(picture, Image.Image) else b""
+                except UNREADABLE as error:
+                    raise DataError(f"{title}: picture {number} cannot be read: {error}") from error
+                if not pixels:
+                    raise DataError(f"{title}: item {number} holds a {type(picture).__name__}; expected a picture")
+                if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
+                    raise DataError(f"{title}: picture {number} has label {label!r}; expected the number of a class")
+                content.update(f"{picture.mode} {picture.size} {label}\0".encode() + pixels)
+                labels.append(int(label))
+                shapes.append((1, picture.height, picture.width))
+                grey = grey and picture.mode in GREY
+                if (number + 1) % 1024 == 0 or number + 1 == len(items):
+                    progress(number + 1, len(items))
+        np.save(target / "labels.npy", np.array(labels, dtype=np.int64))
+        np.save(target / "shapes.npy", np.array(shapes, dtype=np.int64))
+        (target / "look.json").write_text(json.dumps({"grey": grey, "content": content.hexdigest()}))
+
+    if len(items) == 0:
+        raise DataError(f"{title}: holds no pictures")
+    place = cache.get("look", key, build)
+    labels, shapes = (np.load(place / f"{name}.npy") for name in ("labels", "shapes"))
+    return Look(labels, shapes, **json.loads((place / "look.json").read_text()))
+
+
+def check_classes(title: str, labels: NDArray[np.int64], num_classes: int) -> None:
+    """Checks that labels are numbers of classes.
+
+    Raises:
+        DataError: One is beyond them.
+    """
+    if labels.max() >= num_classes:
+        raise DataError(f"{title}: labels go up to {labels.max()}, and there are {num_classes} classes")

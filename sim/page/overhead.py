@@ -1,0 +1,53 @@
+"""Two kinds of cost, never mixed: what an adapter costs on the device, and how fast the simulator was."""
+
+from typing import Any
+
+import pandas as pd
+
+from sim.page.parts import Table, rows_of, size, whole
+from sim.report import Report
+
+
+def overhead_table(report: Report) -> Table:
+    """What each adapter costs on the device."""
+    overhead = report.overhead
+    rows = [
+        [
+            str(row.adapter), whole(row.macs_per_image), whole(row.macs_module), _share(row.macs_share), whole(row.parameters),
+            size(row.state_bytes),
+        ]
+        for row in rows_of(overhead)
+    ]  # fmt: skip
+    macs = overhead["backbone_macs"].dropna()
+    of = (
+        f"The backbone takes {macs.iloc[0]:,.0f} MACs for an image. "
+        if len(macs)
+        else "The backbone's MACs are not known. "
+    )
+    note = (
+        f"{of}By formula, for one image at a full bank: multiply-adds (MACs) of matrix products; normalisation, biases and softmax "
+        "are left out, and without classifier also what the module's own head adds."
+    )
+    header = ["adapter", "MACs an image", "without classifier", "of the backbone's", "parameters", "state of a client"]
+    return Table("On the device", header, rows, note, half=True)
+
+
+def speed_table(report: Report) -> Table | None:
+    """How fast the simulator was; None if it was not measured."""
+    timings: dict[str, Any] = report.run.get("timings", {})
+    if not timings:
+        return None
+    rows = [
+        ["images simulated by this command", whole(timings.get("images_simulated"))],
+        ["images a second, Ray's start included", whole(timings.get("images_per_s"))],
+        ["workers", whole(timings.get("workers"))],
+        ["simulation, seconds", f"{timings.get('simulation_s', 0):.1f}"],
+        ["cloud (training, features, or finding them in the cache), seconds", f"{timings.get('cloud_s', 0):.1f}"],
+    ]
+    return Table(
+        "The simulator", ["measure", ""], rows, "How fast the run went here. It says nothing about a device.", half=True
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None or pd.isna(value) else f"{100 * value:.2f} %"

@@ -1,0 +1,75 @@
+"""From a page's parts to one HTML file that needs nothing else.
+
+Vega, Vega-Lite and vega-embed stand in it once, as bundled by vl-convert. A content policy forbids every request, so that the page
+cannot load anything even by mistake.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import altair as alt
+import jinja2
+import vl_convert
+
+from sim.cache import Cache
+from sim.page.parts import Cards, Chart, Code, Links, Page, Table
+from sim.page.theme import specification
+
+HERE = Path(__file__).parent
+
+
+def render(page: Page, dark: Mapping[str, str], cache: Cache) -> str:
+    """The page as HTML.
+
+    Args:
+        page: What it says.
+        dark: What each colour becomes on a dark background.
+        cache: Where the JavaScript bundle is kept; making it takes more than a second.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    kinds = {"Chart": Chart, "Table": Table, "Cards": Cards, "Code": Code, "Links": Links}
+    environment.tests.update({name.lower(): _is(kind) for name, kind in kinds.items()})
+    specs = {chart.name: specification(chart.spec) for chart in page.charts()}
+    return environment.get_template("page.html.j2").render(
+        page=page,
+        style=_text("page.css"),
+        script=_text("page.js"),
+        bundle=_bundle(cache),
+        specs=_embedded(specs),
+        dark=_embedded(dict(dark)),
+        version=version("iciia-sim"),
+    )
+
+
+def _is(kind: type) -> Callable[[object], bool]:
+    return lambda part: isinstance(part, kind)
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _embedded(value: object) -> str:
+    """JSON that may stand inside a script element."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+
+
+def _bundle(cache: Cache) -> str:
+    """Vega, Vega-Lite and vega-embed, in the version of Vega-Lite that Altair writes."""
+    vega_lite = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+    snippet = "window.vegaEmbed = vegaEmbed;"
+
+    def build(folder: Path) -> None:
+        (folder / "vega.js").write_text(vl_convert.javascript_bundle(snippet, vl_version=vega_lite), encoding="utf-8")
+
+    key = {"vega_lite": vega_lite, "vl_convert": version("vl-convert-python")}
+    return (cache.get("vega", key, build) / "vega.js").read_text(encoding="utf-8")

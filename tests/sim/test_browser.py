@@ -1,0 +1,170 @@
+"""Pages in a real browser: drawn without a complaint, phone and desktop, light and dark, and no request leaves the file."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sim
+from sim.cache import Cache
+from sim.page import PAGE_FILE, write_comparison
+
+Make = Callable[..., dict[str, Any]]
+
+SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
+BACKGROUND = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 25, 29)"}
+
+
+class Tab:
+    """An open page, what it said and what it asked for.
+
+    Args:
+        browser: The browser.
+        path: The page's file.
+        size: `phone` or `desktop`.
+        scheme: `light` or `dark`.
+    """
+
+    def __init__(self, browser: Any, path: Path, size: str = "desktop", scheme: str = "light") -> None:
+        self.context = browser.new_context(
+            viewport=SIZES[size], color_scheme=scheme, offline=True, accept_downloads=True
+        )
+        self.page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.url = path.resolve().as_uri()
+        self.page.goto(self.url)
+        self.ready()
+
+    def ready(self) -> None:
+        self.page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+
+    def lines(self, chart: str) -> int:
+        """Lines that a chart draws."""
+        return int(self.page.locator(f"#figure-{chart} .plot svg.marks .mark-line.role-mark path").count())
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Tab]]:
+    tabs: list[Tab] = []
+
+    def opened(*arguments: Any) -> Tab:
+        tabs.append(Tab(browser, *arguments))
+        return tabs[-1]
+
+    yield opened
+    for tab in tabs:
+        tab.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_the_page_is_drawn(open_page: Callable[..., Tab], tiny_report: sim.Report, size: str, scheme: str) -> None:
+    tab = open_page(tiny_report.folder / PAGE_FILE, size, scheme)
+    assert tab.said == []
+    assert tab.asked == [tab.url]
+    figures = tab.page.locator("figure.chart")
+    assert figures.count() == 10
+    for number in range(10):
+        figure = figures.nth(number)
+        assert figure.get_attribute("data-drawn") == scheme
+        marks = figure.locator(".plot svg.marks .role-mark path, .plot svg.marks .role-mark text")
+        assert marks.count() > 0, figure.get_attribute("id")
+        box = figure.locator(".plot svg.marks").bounding_box()
+        assert box["width"] > 300 if size == "phone" else box["width"] > 500
+        assert box["x"] + box["width"] <= SIZES[size]["width"] + 1
+    overflow = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0
+    assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == BACKGROUND[scheme]
+    svg = tab.page.locator("#figure-stream .plot svg.marks")
+    assert svg.evaluate("element => getComputedStyle(element).backgroundColor") == BACKGROUND[scheme]
+
+
+def test_the_legend_switches_adapters(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
+    tab = open_page(tiny_report.folder / PAGE_FILE)
+    assert tab.lines("stream") == 5
+    entry = tab.page.locator("#figure-stream .role-legend-label text", has_text=re.compile("^iciia-3$"))
+    entry.click()
+    assert tab.lines("stream") == 4
+    assert tab.lines("recovery") == 5  # every chart has switches of its own
+    entry.click()
+    assert tab.lines("stream") == 5
+    assert tab.said == []
+
+
+def test_hovering_tells_the_figure(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
+    tab = open_page(tiny_report.folder / PAGE_FILE)
+    symbol = tab.page.locator("#figure-gain .plot svg.marks .mark-symbol.role-mark path").nth(4)
+    symbol.scroll_into_view_if_needed()
+    symbol.hover()
+    tooltip = tab.page.locator("#vg-tooltip-element.visible")
+    tooltip.wait_for()
+    text = tooltip.inner_text()
+    gain = tiny_report.summary.set_index("adapter").gain["oracle"]
+    assert "oracle" in text
+    assert f"{100 * gain:+.2f}" in text
+
+
+def test_the_data_can_be_seen_and_saved(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
+    tab = open_page(tiny_report.folder / PAGE_FILE)
+    figure = tab.page.locator("#figure-stream")
+    figure.locator(".data summary").click()
+    assert figure.locator(".data tbody tr").count() == 5 * 6
+    with tab.page.expect_download() as download:
+        figure.locator(".data button").click()
+    assert download.value.suggested_filename == "stream.csv"
+    lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert lines[0].split(",")[:2] == ["adapter", "step"]
+    assert len(lines) == 1 + 5 * 6
+    with tab.page.expect_download() as picture:
+        figure.locator(".vega-embed summary").or_(figure.locator(".plot summary")).first.click()
+        figure.locator(".vega-actions a", has_text="SVG").click()
+    assert picture.value.suggested_filename == "stream.svg"
+    assert tab.said == []
+
+
+def test_it_follows_the_reader_into_the_dark(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
+    tab = open_page(tiny_report.folder / PAGE_FILE)
+    tab.page.emulate_media(color_scheme="dark")
+    tab.page.wait_for_function(
+        "[...document.querySelectorAll('figure.chart')].every(one => one.dataset.drawn === 'dark')"
+    )
+    assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == BACKGROUND["dark"]
+    assert tab.said == []
+
+
+def test_the_page_may_not_ask_for_anything(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
+    """Even if a script tried: the page's own policy refuses it."""
+    tab = open_page(tiny_report.folder / PAGE_FILE)
+    refused = tab.page.evaluate(
+        """() => new Promise(resolve => {
+             document.addEventListener("securitypolicyviolation", event => resolve(event.effectiveDirective));
+             fetch("http://127.0.0.1:9/").catch(() => {});
+           })"""
+    )
+    assert refused == "connect-src"
+    assert tab.asked == [tab.url]
+
+
+def test_other_pages_are_drawn(open_page: Callable[..., Tab], tiny: Make, tmp_path: Path) -> None:
+    """A sweep's page with links to its runs', and a comparison."""
+    swept = tiny(sweep={"seed": [3, 4]}, cloud={"seed": 3})
+    sim.run(swept, out=tmp_path / "sweep", workers=0, quiet=True)
+    tab = open_page(tmp_path / "sweep" / PAGE_FILE, "phone", "dark")
+    assert tab.page.locator("#figure-gain svg .mark-symbol.role-mark path").count() == 2 * 5
+    tab.page.locator(".links a").nth(1).click()
+    tab.ready()
+    assert tab.page.url.endswith("cells/0002/report.html")
+    assert (tab.said, tab.page.locator("figure.chart").count()) == ([], 10)
+    cells = [tmp_path / "sweep" / "cells" / name for name in ("0001", "0002")]
+    path = write_comparison(sim.compare(*cells, unpaired=True), tmp_path / "comparison.html", Cache())
+    compared = open_page(path, "phone", "light")
+    assert (compared.said, compared.asked) == ([], [compared.url])
+    assert compared.page.locator("#figure-difference svg .mark-symbol.role-mark path").count() == 5
+    assert json.loads(compared.page.locator("#specs").inner_text()).keys() == {"difference"}
