@@ -20,6 +20,7 @@ from iciia.adapters import (
     PromptAdapter,
     PrototypeAdapter,
     T3aAdapter,
+    log_scores,
 )
 from iciia.bank import FeatureBank
 from iciia.model import ICIIA
@@ -53,4 +54,5 @@ __all__ = [
     "Source",
     "T3aAdapter",
     "feature_shuffle",
+    "log_scores",
 ]
