@@ -18,6 +18,7 @@ from sim.cache import Cache
 from sim.errors import ScenarioError
 from sim.feasibility import check_data
 from sim.progress import Display
+from sim.report import rendered
 from sim.scenario_file import read
 from sim.validation import validate
 
@@ -107,6 +108,7 @@ def test_tables_say_what_adapters_see(report: sim.Report) -> None:
     assert set(sees[sees == "past_labels"].index) == past
     assert set(sees[sees == "prior"].index) == {"oracle", "oracle_prior"}
     assert report.overhead.set_index("adapter").sees.equals(sees)
+    assert [column.header for column in rendered(report).columns[:2]] == ["adapter", "sees"]
     assert not report.answers.set_index("adapter").loc[sorted(past)].on_macs_frontier.any()
 
 
