@@ -63,8 +63,10 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         NotebookClient(book, resources={"metadata": {"path": folder}}).execute()
-    for cell in book.cells:  # when it ran is nobody's business
+    for cell in book.cells:  # what libraries log goes to stderr, and like the times of the cells differs each time
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     book.metadata.pop("language_info", None)
     nbformat.write(book, NOTEBOOK)
 

@@ -1,8 +1,9 @@
-"""Live progress: bars on a terminal, a line a minute and for each finished stage elsewhere, nothing if quiet."""
+"""Live progress: bars on a terminal and in notebooks with ipywidgets, elsewhere a line a minute and for each finished stage."""
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import (
@@ -56,7 +57,7 @@ class Display:
     @contextlib.contextmanager
     def _bar(self, title: str) -> Iterator[NotedUpdate]:
         started = time.perf_counter()
-        if self.quiet or not self.console.is_terminal:
+        if self.quiet or not _has_bars(self.console):
             last = _Last(title, None if self.quiet else self.note)
             yield last
             if not self.quiet:
@@ -70,6 +71,11 @@ class Display:
         with Progress(*columns, console=self.console) as bar:
             task = bar.add_task(title, total=None, note="")
             yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+
+
+def _has_bars(console: Console) -> bool:
+    """Whether a line can be drawn again: on a terminal, and in a notebook that has widgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 class ClientsDisplay:

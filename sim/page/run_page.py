@@ -26,9 +26,10 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
     looks = styles(report.answers)
     named = best_adapter(report)
     found = clients(report, named)
+    timed = report.scenario.get("protocol", "stream") == "stream"
     sections = [
         _section("gains", "Gains", [], headline_cards(report), gain_chart(report, looks), summary_table(report)),
-        _section("stream", "Over the stream", [], stream_chart(report, looks)),
+        _section("stream", "Over the stream" if timed else "By position", [], stream_chart(report, looks)),
         _section(
             "drift",
             "Around a drift",

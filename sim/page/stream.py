@@ -21,11 +21,12 @@ def stream_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
     """Accuracy by window of the stream, pooled over clients."""
     frame = over_stream(report)
     drifts = drift_steps(report)
+    timed = report.scenario.get("protocol", "stream") == "stream"
     together = drifts[drifts["share"] >= TOGETHER]
     apart = drifts[drifts["share"] < TOGETHER]
     x = alt.X(
         "step:Q",
-        title="step of the stream",
+        title="step of the stream" if timed else "number of the client's image",
         axis=theme.axis("d"),
         scale=alt.Scale(nice=False, domain=[0, int(frame["last"].max()) + 1]),
     )
@@ -61,11 +62,18 @@ def stream_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
         chart = alt.layer(_strip(apart, frame), chart).resolve_scale(y="independent")
     marked = "Vertical lines: steps at which a fifth of the clients or more drift. " if len(together) else ""
     marked += "The strip at the bottom: how many clients drift in each window. " if len(apart) else ""
+    kind = "Prequential accuracy" if timed else "This protocol has no time; the order says nothing. Accuracy"
     caption = (
-        f"Prequential accuracy, pooled over clients, in windows of {_window(frame)} images. "
+        f"{kind}, pooled over clients, in windows of {_window(frame)} images. "
         f"{marked}Click on the legend to show or hide an adapter."
     )
-    return Chart("stream", "Accuracy over the stream", caption, frame, theme.finished(chart, 340))
+    return Chart(
+        "stream",
+        "Accuracy over the stream" if timed else "Accuracy by position",
+        caption,
+        frame,
+        theme.finished(chart, 340),
+    )
 
 
 def _rules(steps: pd.DataFrame) -> alt.Chart:

@@ -1,7 +1,9 @@
 """The command line as a person or a script meets it: real processes, their output and their exit codes."""
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,17 +12,19 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 import sim
+from sim.cli import app
 from sim.scenario import Scenario
 
 Make = Callable[..., dict[str, Any]]
 
 
-def iciia(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def iciia(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "sim.cli", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=300,
-        env={**os.environ, "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200", **environment},
     )  # fmt: skip
 
 
@@ -37,13 +41,15 @@ def test_run_ends_in_a_table_and_a_folder(scenario_file: Path, tmp_path: Path) -
     done = iciia("run", scenario_file, *sets, "--out", tmp_path / "out", "--workers", "2")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.rstrip().splitlines()
-    assert lines[-1] == f"report: {tmp_path / 'out'}"
+    assert lines[-2:] == [f"report: {tmp_path / 'out'}", f"page: {tmp_path / 'out' / 'report.html'}"]
     summary = sim.load(tmp_path / "out").summary
     assert summary.clients.tolist() == [6] * 5
-    shown = lines[-1 - len(summary) : -1]
+    assert "drop, points  recovery, images" in lines[0]
+    shown = lines[-2 - len(summary) : -2]
     for line, row in zip(shown, summary.itertuples(), strict=True):
         assert line.split()[:2] == [row.adapter, f"{100 * row.accuracy:.1f}"]
         assert f" {100 * row.gain:+.1f} [" in line
+    assert not {"\x1b", "\r"} & set(done.stderr)  # there is no terminal: lines, and no bar
     stages = dict.fromkeys(line.split(":")[0] for line in done.stderr.splitlines())  # a slow one has a line a minute
     assert list(stages) == ["training module stream", "simulating clients"]
 
@@ -118,3 +124,170 @@ def test_replay_tells_a_clients_accuracy(scenario_file: Path, tmp_path: Path) ->
     assert len((tmp_path / "events.csv").read_text().splitlines()) == 1 + 5 * 60
     missing = iciia("replay", tmp_path / "nowhere", "--client", "7")
     assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
+
+
+# --- for scripts ---
+
+
+def test_a_run_as_json(scenario_file: Path, tmp_path: Path) -> None:
+    done = iciia(
+        "run", scenario_file, "--out", tmp_path / "out", "--workers", "0", "--quiet", "--json", "--log", "tensorboard"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["page"] == str(tmp_path / "out" / "report.html")
+    summary = sim.load(found["folder"]).summary
+    assert [row["adapter"] for row in found["summary"]] == summary.adapter.tolist()
+    assert [row["gain"] for row in found["summary"]] == pytest.approx(summary.gain.tolist(), abs=1e-12)
+    assert found["summary"][0]["bank_capacity"] is None
+    assert list((tmp_path / "out" / "tensorboard").iterdir())
+
+
+def in_here(*arguments: str | Path) -> Any:
+    """What a command prints as JSON, run in this process."""
+    done = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    return json.loads(done.stdout)
+
+
+def test_problems_as_json(scenario_file: Path) -> None:
+    found = in_here("validate", scenario_file, "quickstart", "--set", "clients.count=0")
+    assert [one["scenario"] for one in found] == [str(scenario_file), "quickstart"]
+    assert found[0]["problems"][0]["where"] == "clients.count"
+
+
+def test_other_commands_as_json(scenario_file: Path, tmp_path: Path, tiny_report: sim.Report) -> None:
+    assert "quickstart" in in_here("scenarios")
+    assert isinstance(in_here("cache", "ls"), list)
+    (planned,) = in_here("plan", scenario_file, "--workers", "1")
+    assert (planned["clients"], planned["images"], planned["adapters"]) == (11, 660, 5)
+    found = in_here("preview", scenario_file, "--out", tmp_path / "p.svg")
+    assert found["audit"][-1]["measure"] == "class_share"
+    one = in_here("replay", tiny_report.folder, "--client", "7")
+    assert [row["predictions"] for row in one["adapters"]] == [60] * 5
+
+
+# --- reports ---
+
+
+def test_report_and_compare(tiny_report: sim.Report, old_report: Path, tmp_path: Path) -> None:
+    done = iciia("report", tiny_report.folder, "--figures", tmp_path / "figures")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"page: {tiny_report.folder / 'report.html'}",
+        f"figures: 30 files in {tmp_path / 'figures'}",
+    ]
+    done = iciia("compare", tiny_report.folder, old_report, "--out", tmp_path / "c.html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == f"page: {tmp_path / 'c.html'}"
+    assert (tmp_path / "c.html").is_file()
+    assert done.stdout.count("+0.0 [+0.0, +0.0]") >= 2
+    found = json.loads(iciia("compare", tiny_report.folder, old_report, "--out", tmp_path / "c.html", "--json").stdout)
+    assert found["paired"]
+    assert found["differences"][0]["clients"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["report", "nowhere"], 2, "nowhere: is not a report (no readable run.json in it)"),
+        (["compare", "one"], 2, "got one folder; expected two or more"),
+        (["compare", "one", "two"], 2, "one: is not a report"),
+        (["run", "digits", "--log", "excel"], 1, "got sink 'excel'; expected one of tensorboard, mlflow, wandb"),
+    ],
+)
+def test_errors_of_reports(arguments: list[str], code: int, message: str) -> None:
+    done = iciia(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- for people ---
+
+
+def test_help_has_examples_and_needs_neither_torch_nor_ray() -> None:
+    code = "import sys, sim.cli; assert not {'torch', 'ray', 'timm', 'altair'} & set(sys.modules), sorted(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    shown = iciia("--help").stdout
+    assert "Begin with: iciia run quickstart" in shown
+    assert "Exit codes: 0 done; 1 a run failed; 2 the command" in shown
+    for command in ("run", "report", "compare", "replay", "plan", "validate", "preview", "overhead"):
+        options, examples = (
+            CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout.split("Examples:")
+        )
+        assert f"iciia {command} " in examples
+        assert [option for option in re.findall(r"--[a-z-]+", examples) if option not in options] == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(shell: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from sim.cli import app; app(prog_name='iciia')"],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, "_ICIIA_COMPLETE": f"complete_{shell}", **completing(shell, "run quick")},
+    )  # fmt: skip
+    assert "quickstart" in done.stdout
+
+
+def completing(shell: str, line: str) -> dict[str, str]:
+    words = ["iciia", *line.split()]
+    if shell == "bash":
+        return {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+    return {"_TYPER_COMPLETE_ARGS": " ".join(words), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+
+
+def test_colour_on_a_terminal_and_none_with_no_color(tiny_report: sim.Report, old_report: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "sim.cli",
+        "compare",
+        str(tiny_report.folder),
+        str(old_report),
+        "--out",
+        str(tmp_path / "c"),
+    ]
+    assert "\x1b[1m" in on_a_terminal(command)
+    help_page = [sys.executable, "-m", "sim.cli", "--help"]
+    colour = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+    assert colour.search(on_a_terminal(help_page))
+    assert not colour.search(on_a_terminal(help_page, NO_COLOR="1"))
+
+
+def on_a_terminal(command: list[str], **environment: str) -> str:
+    """What a command prints on a terminal."""
+    master, slave = os.openpty()
+    kept = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    with subprocess.Popen(
+        command, stdout=slave, stderr=slave, env={**kept, "TERM": "xterm-256color", **environment}
+    ) as process:
+        os.close(slave)
+        said = b""
+        with contextlib.suppress(OSError):  # the terminal is gone when the process is
+            while part := os.read(master, 65536):
+                said += part
+        assert process.wait() == 0
+    os.close(master)
+    return said.decode()
+
+
+def test_a_pipe_that_is_closed_early() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m sim.cli scenarios | head -1", shell=True, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 1)
+
+
+def test_progress_is_a_bar_on_a_terminal(scenario_file: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "sim.cli",
+        "run",
+        str(scenario_file),
+        "--workers",
+        "0",
+        "--out",
+        str(tmp_path / "r"),
+    ]
+    assert "\x1b[?25l" in on_a_terminal(command)  # the cursor is hidden while a bar is drawn again and again

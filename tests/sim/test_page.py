@@ -173,6 +173,14 @@ def test_columns_that_are_missing_break_nothing(tiny_report: sim.Report) -> None
     assert "iciia-3" not in set(chart(found, "calibration").data.adapter)
 
 
+def test_without_time_nothing_is_called_a_stream(tiny: Make, tmp_path: Path) -> None:
+    settings = tiny(protocol="leave_one_out", modules={}, adapters=["backbone", "oracle"])
+    settings["clients"]["drift"] = {"kind": "none"}
+    found = page_of(sim.run(settings, out=tmp_path / "r", workers=0, quiet=True))[0]
+    assert chart(found, "stream").title == "Accuracy by position"
+    assert "There is no time in it." in found.lead
+
+
 def test_an_old_report_has_a_page(old_report: Path) -> None:
     found = page_of(sim.load(old_report))[0]
     assert len(found.charts()) == 10

@@ -51,7 +51,7 @@ def test_the_notebook_is_the_same(recipes: ModuleType) -> None:
     for cell, (_, expected) in zip(cells, shown, strict=True):
         printed = "".join(line for output in cell["outputs"] for line in output.get("text", []))
         assert same(printed, expected)
-        assert {output["output_type"] for output in cell["outputs"]} <= {"stream"}
+        assert {output.get("name") for output in cell["outputs"]} <= {"stdout"}
 
 
 def test_another_figure_is_not_the_same() -> None:
