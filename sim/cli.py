@@ -407,7 +407,7 @@ def data_check(
         _print_json(found.as_dict())
     else:
         for name, value in found.rows():
-            print(f"{name:<20}{value}")
+            print(f"{name:<23}{value}")
     for problem in found.problems:
         print(problem, file=sys.stderr)
     if found.problems:
