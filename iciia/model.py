@@ -226,23 +226,31 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             x = _all_to_all(layer, x, causal)
         return self._classify(x, backbone_logits, torch.arange(targets, device=x.device).unsqueeze(0) == 0)
 
-    def forward_sets(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
+    def forward_sets(self, features: Tensor, backbone_logits: Tensor, last_only: bool = False) -> Tensor:
         """Predicts every image of whole sets, all to all: the paper's training and batch protocol. Not causal.
 
         Args:
             features: [B, n, D].
             backbone_logits: [B, n, C].
+            last_only: Whether only the last image of each set is wanted, which is cheaper.
 
         Returns:
-            Logits [B, n, C], float32. With the residual head the backbone's of a single image, which has nothing to be calibrated
-            by.
+            Logits [B, n, C], or [B, 1, C], float32. With the residual head the backbone's of a single image, which has nothing to
+            be calibrated by.
         """
         x = _columns_first(features, self.classifier.weight.dtype)
         everything = torch.ones(1, 1, features.shape[1], dtype=torch.bool, device=x.device)
-        for layer in self._encoder:
-            x = _all_to_all(layer, x, everything) if self.context != "none" else layer.feed_forward(x)
+        if last_only:
+            backbone_logits = backbone_logits[:, -1:]
+        if self.context == "none":
+            x = self._feed_forward(x[:, :, -1:].contiguous() if last_only else x)
+        else:
+            *layers, last = self._encoder
+            for layer in layers:
+                x = _all_to_all(layer, x, everything)
+            x = _all_to_last(last, x, everything) if last_only else _all_to_all(last, x, everything)
         single = features.shape[1] == 1 and self.context != "none"
-        alone = torch.full((1, features.shape[1]), single, dtype=torch.bool, device=x.device)
+        alone = torch.full((1, backbone_logits.shape[1]), single, dtype=torch.bool, device=x.device)
         return self._classify(x, backbone_logits, alone)
 
     @property
@@ -307,10 +315,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             h = first(h, q, [k], [v], used[part])
             for layer in middle:
                 h = _all_to_all(layer, h, used[part])
-            target = h[:, :, -1:].contiguous()
-            (query,) = last.project(target, 0, 1)
-            key, value = last.project(h, 1, 3)
-            calibrated.append(last(target, query, [key], [value], used[part]))
+            calibrated.append(_all_to_last(last, h, used[part]))
         if bank.capacity:
             for vector, (_, kept) in enumerate(arrived):
                 bank.write(vector, some, kept, plan)
@@ -352,6 +357,14 @@ def _columns_first(features: Tensor, dtype: torch.dtype) -> Tensor:
 def _all_to_all(layer: EncoderLayer, x: Tensor, visible: Tensor) -> Tensor:
     q, k, v = layer.project(x)
     return layer(x, q, [k], [v], visible)
+
+
+def _all_to_last(layer: EncoderLayer, x: Tensor, visible: Tensor) -> Tensor:
+    """The last image of each set alone, [D, B, n] -> [D, B, 1]."""
+    target = x[:, :, -1:].contiguous()
+    (query,) = layer.project(target, 0, 1)
+    key, value = layer.project(x, 1, 3)
+    return layer(target, query, [key], [value], visible)
 
 
 def _members(visible: Tensor, capacity: int) -> tuple[Tensor, Tensor]:

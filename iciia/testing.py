@@ -43,7 +43,7 @@ def check_backbone(backbone: Backbone, batch: int = 1) -> None:
     images = torch.randint(256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(SEED))
     with torch.inference_mode():
         features, logits = backbone.forward(images)
-        whole = backbone.model((images.float() / 255 - backbone.mean) / backbone.std)
+        whole = backbone.model(((images.float() / 255 - backbone.mean) / backbone.std).to(logits))
     assert features.shape == (batch, backbone.feature_dim), f"features are {tuple(features.shape)}"
     assert logits.shape == (batch, backbone.classes), f"logits are {tuple(logits.shape)}"
     off, largest = (logits - whole).abs().max().item(), whole.abs().max().item()

@@ -35,6 +35,7 @@ class Comparison:
             paired), and `clients_better`, `clients_equal`, `clients_worse` (null if not paired).
         settings: Keys of the scenarios whose values differ, a column for each run.
         missing: Adapters that not all runs have, with the folders that do.
+        protocols: By which each run predicted its images.
     """
 
     reports: Sequence[Report]
@@ -42,6 +43,7 @@ class Comparison:
     table: pd.DataFrame
     settings: pd.DataFrame
     missing: Mapping[str, Sequence[str]]
+    protocols: Sequence[str]
 
 
 def compare(*folders: str | Path, unpaired: bool = False) -> Comparison:
@@ -82,7 +84,8 @@ def compare(*folders: str | Path, unpaired: bool = False) -> Comparison:
     ]
     if not rows:
         raise ReportError("the runs have no adapter of the same name; name them alike in their scenarios")
-    return Comparison(reports, same, pd.DataFrame(rows), _settings(reports), _missing(reports))
+    protocols = [str(report.scenario.get("protocol", "stream")) for report in reports]
+    return Comparison(reports, same, pd.DataFrame(rows), _settings(reports), _missing(reports), protocols)
 
 
 def _streams(report: Report) -> dict[str, Any]:
@@ -175,7 +178,9 @@ def _missing(reports: Sequence[Report]) -> dict[str, list[str]]:
 def rendered_comparison(found: Comparison) -> RichTable:
     """The comparison as a table for people."""
     table = RichTable(box=None, pad_edge=False, header_style="bold")
-    for name in ("run", "adapter"):
+    by_run = {str(one.folder): protocol for one, protocol in zip(found.reports, found.protocols, strict=True)}
+    told = set(found.protocols) != {"stream"}
+    for name in ("run", *(["protocol", "first protocol"] if told else []), "adapter"):
         table.add_column(name, no_wrap=True)
     for name in ("clients", "first %", "this %", "difference, points [95 % CI]", "better/equal/worse"):
         table.add_column(name, justify="right")
@@ -185,6 +190,7 @@ def rendered_comparison(found: Comparison) -> RichTable:
             counts = f"{row['clients_better']}/{row['clients_equal']}/{row['clients_worse']}"
         table.add_row(
             row["run"],
+            *([by_run[row["run"]], found.protocols[0]] if told else []),
             row["adapter"],
             f"{row['clients']:,}",
             in_points(row["accuracy_first"]),

@@ -119,7 +119,8 @@ def overhead_row(name: str, layers: int, partitions: int, capacity: int, heads: 
     """
     with torch.device("meta"):
         channels = 1 if name == "femnist_cnn" else 3
-        return _row(create_backbone(name, channels, torch.device("meta")), name, layers, partitions, capacity, heads)
+        backbone = create_backbone(name, channels, torch.device("meta"))
+        return _row(backbone, name, backbone.macs(), layers, partitions, capacity, heads)
 
 
 def paper_rows(capacity: int) -> list[PaperRow]:
@@ -129,13 +130,16 @@ def paper_rows(capacity: int) -> list[PaperRow]:
         with torch.device("meta"):
             meta = torch.device("meta")
             backbone = create_backbone(pair.model, pair.channels, meta, pair.classes, pair.image_size)
+            macs = backbone.macs()
             for variant, partitions in PARTITIONS.items():
-                row = _row(backbone, pair.model, pair.layers, partitions, capacity, 4)
+                row = _row(backbone, pair.model, macs, pair.layers, partitions, capacity, 4)
                 rows.append(PaperRow(pair, variant, row))
     return rows
 
 
-def _row(backbone: Backbone, name: str, layers: int, partitions: int, capacity: int, heads: int) -> OverheadRow:
+def _row(
+    backbone: Backbone, name: str, macs: int, layers: int, partitions: int, capacity: int, heads: int
+) -> OverheadRow:
     d, c = backbone.feature_dim, backbone.classes
     stream = cost_of(ICIIA(d, c, layers, heads, partitions, context="stream"), capacity)
     as_set = cost_of(ICIIA(d, c, layers, heads, partitions, context="set", head="replaced"), capacity)
@@ -144,7 +148,7 @@ def _row(backbone: Backbone, name: str, layers: int, partitions: int, capacity: 
         image_size=backbone.image_size,
         feature_dim=d,
         classes=c,
-        backbone_macs=backbone.macs(),
+        backbone_macs=macs,
         layers=layers,
         partitions=partitions,
         capacity=capacity,

@@ -7,9 +7,12 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
 from iciia.bank import FeatureBank
-from iciia.model import ICIIA
+from iciia.model import COLUMNS, ICIIA
 from iciia.overhead import Cost, cost_of
 from iciia.policies import Fifo, Policy
+
+SETS = 16
+"""Sets that go through a module together at least."""
 
 
 class IciiaAdapter(Adapter):
@@ -65,13 +68,19 @@ class IciiaAdapter(Adapter):
     def predict_set(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
         if self.module.context == "stream":  # what an image's keys and values hold depends on what came before it
             return super().predict_set(clients, seed, chunk)
-        return self.module.forward_sets(chunk.features, chunk.logits)
+        return self._sets(chunk, last_only=False)
 
     @torch.inference_mode()
     def predict_last(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
         if self.module.context == "stream":
             return super().predict_last(clients, seed, chunk)
-        return self.module.forward_sets(chunk.features, chunk.logits)[:, -1]
+        return self._sets(chunk, last_only=True)[:, 0]
+
+    def _sets(self, chunk: Chunk, last_only: bool) -> Tensor:
+        """A few sets at a time: more would not stay in a core's cache."""
+        together = max(SETS, COLUMNS // chunk.features.shape[1])
+        parts = zip(chunk.features.split(together), chunk.logits.split(together), strict=True)
+        return torch.cat([self.module.forward_sets(f, z, last_only) for f, z in parts])
 
     def cost(self) -> Cost:
         return cost_of(self.module, self.capacity, self.storage, self.policy)

@@ -118,7 +118,14 @@ def _from_cache(name: str, config: str | None) -> Mapping[str, Any]:
 
     place = library.config.HF_DATASETS_CACHE
     try:
-        builder = Cached(cache_dir=str(place), repo_id=name, config_name=config, version="auto", hash="auto")
+        builder = Cached(
+            str(place),
+            name.rpartition("/")[2],
+            config,
+            version="auto",
+            hash="auto",
+            repo_id=name if "/" in name else None,
+        )
         return dict(builder.as_dataset())
     except (OSError, ValueError) as error:
         raise DataError(

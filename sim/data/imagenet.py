@@ -5,6 +5,7 @@ publish with their code: classes in the order of their WordNet numbers, each wit
 """
 
 import csv
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,7 +53,10 @@ def open_imagenet(path: Path, size: int, scanner: Scanner) -> Images:
             raise DataError(f"{half}: class {wnids[empty[0]]} ({known[wnids[empty[0]]][0]}) has no readable image")
     groups = list(dict.fromkeys(known[wnid][1] for wnid in wnids))
     superclass = np.array([groups.index(known[wnid][1]) for wnid in wnids], dtype=np.int64)
-    key = {"kind": "imagenet", "content": [scan.content for scan in scans], "val": val_labels.tolist(), "size": size}
+    key = {
+        "kind": "imagenet", "content": [scan.content for scan in scans], "size": size,
+        "labels": [hashlib.sha256(of.tobytes()).hexdigest() for of in labels],
+    }  # fmt: skip
     return Images(
         key,
         Classes([known[wnid][0] for wnid in wnids], superclass, groups),

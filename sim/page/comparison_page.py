@@ -33,6 +33,13 @@ def comparison_page(found: Comparison) -> tuple[Page, list[theme.Style]]:
         if found.paired
         else "The runs' streams differ: means over different clients, with Welch's interval. Nothing is paired."
     )
+    notes = [note]
+    if len(set(found.protocols)) > 1:
+        pairs = zip(found.reports, found.protocols, strict=True)
+        told = ", ".join(f"{report.folder}: {protocol}" for report, protocol in pairs)
+        notes.append(
+            f"The runs predicted by different protocols ({told}): what differs is what an image was predicted with."
+        )
     settings = [list(map(str, row)) for row in found.settings.itertuples(index=False)]
     parts: list[Table] = [Table("Settings that differ", list(found.settings.columns), settings)] if settings else []
     if found.missing:
@@ -40,7 +47,7 @@ def comparison_page(found: Comparison) -> tuple[Page, list[theme.Style]]:
         parts.append(Table("Adapters that not all runs have", ["adapter", "runs that have it"], rows_missing))
     pages = [(f"{report.folder.resolve().as_uri()}/report.html", str(report.folder)) for report in found.reports]
     sections = [
-        Section("differences", "Differences", [note], [_chart(found, looks), Table("All differences", header, rows)]),
+        Section("differences", "Differences", notes, [_chart(found, looks), Table("All differences", header, rows)]),
         Section("settings", "What differs", [], parts),
         Section("runs", "The runs", [], [Links(pages)]),
     ]

@@ -11,11 +11,13 @@ from sim.cache import Cache
 from sim.data.base import Features, Images, read_superclasses, split_by_class
 from sim.data.digits import open_digits
 from sim.data.features import open_features
+from sim.data.files import Scanner
 from sim.data.glyph_images import open_glyphs
 from sim.data.glyphs import FILE, draw, load
 from sim.data.image_folder import open_image_folder
 from sim.data.synthetic import open_synthetic
 from sim.errors import DataError
+from sim.stage import silent
 
 
 def test_split_is_disjoint_and_keeps_shares() -> None:
@@ -28,6 +30,23 @@ def test_split_is_disjoint_and_keeps_shares() -> None:
         [2, 4, 6, 8, 20],
     ]
     assert not np.array_equal(parts[0], split_by_class(labels, [0.5, 0.3, 0.2], 2, "x")[0])
+
+
+def test_split_keeps_groups_together() -> None:
+    """4 groups of 3 and 2 of 4 images in each of 2 classes, in any order: half of the images is 10 of 20, within a group's half."""
+    rng = np.random.default_rng(0)
+    sizes = [3, 3, 3, 3, 4, 4] * 2
+    order = rng.permutation(sum(sizes))
+    groups = np.repeat(np.arange(12) * 7, sizes)[order]
+    labels = groups // 7 // 6
+    for seed in range(20):
+        parts = split_by_class(labels, [0.5, 0.5], seed, "x", groups)
+        assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(40))
+        assert not set(groups[parts[0]]) & set(groups[parts[1]])
+        assert all(8 <= count <= 12 for count in np.bincount(labels[parts[0]]))
+    alone = split_by_class(labels, [0.5, 0.3, 0.2], 1, "x")
+    single = split_by_class(labels, [0.5, 0.3, 0.2], 1, "x", np.arange(40))
+    assert all(np.array_equal(a, b) for a, b in zip(alone, single, strict=True))
 
 
 # --- embedded ---
@@ -108,9 +127,10 @@ def image_folder(folder: Path, classes: int = 3, images: int = 10, size: int = 2
 
 def open_folder(folder: Path, cache: Path, **changes: object) -> Images:
     settings: dict[str, object] = {
-        "test": None, "test_share": 0.3, "superclasses": None, "unreadable_share": 0.05, "size": 16, "seed": 1,
+        "test": None, "test_share": 0.3, "superclasses": None, "size": 16, "seed": 1,
     } | changes  # fmt: skip
-    return open_image_folder(train=folder, cache=Cache(cache), **settings)  # type: ignore[arg-type]
+    scanner = Scanner(Cache(cache), float(str(settings.pop("unreadable_share", 0.05))), silent)
+    return open_image_folder(train=folder, scanner=scanner, **settings)  # type: ignore[arg-type]
 
 
 def test_image_folder_is_read(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 message; nothing is opened twice."""
 
 import json
+import pickle
 import shutil
 import sys
 from collections.abc import Callable
@@ -595,6 +596,14 @@ def test_threads_change_nothing(miniature: Miniature) -> None:
         together = data.train.read(np.arange(12))
         torch.set_num_threads(threads)
         assert torch.equal(alone, together)
+
+
+@pytest.mark.parametrize("kind", ["femnist", "celeba", "ucf101"])
+def test_images_travel_to_workers(miniature: Miniature, kind: str) -> None:
+    data = opened(miniature(kind), kind)
+    there = pickle.loads(pickle.dumps(data.test))
+    assert torch.equal(there.read(np.arange(4)), data.test.read(np.arange(4)))
+    assert np.array_equal(there.labels, data.test.labels)
 
 
 def test_a_file_that_breaks_later(copy: Callable[[str], Path]) -> None:

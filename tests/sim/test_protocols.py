@@ -20,7 +20,9 @@ from iciia.adapters import Adapter, BackboneAdapter, Chunk, Cost, IciiaAdapter
 from sim.artifacts import CloudArtifact, prepare
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job
+from sim.comparison import rendered_comparison
 from sim.errors import ScenarioError
+from sim.page.comparison_page import comparison_page
 from sim.progress import Display
 from sim.protocols import predict_sets
 from sim.report import rendered
@@ -279,6 +281,17 @@ def test_every_table_says_the_protocol(reports: dict[str, sim.Report]) -> None:
         table = rendered(report)
         assert table.columns[0].header == "protocol"
         assert list(table.columns[0].cells) == [protocol] * len(table.rows)
+
+
+def test_a_comparison_says_the_protocols(reports: dict[str, sim.Report]) -> None:
+    """The same clients see the same images, so that they can be paired: what differs is the protocol, and that is said."""
+    found = sim.compare(reports["paper_batch"].folder, reports["leave_one_out"].folder)
+    assert (found.paired, found.protocols) == (True, ["paper_batch", "leave_one_out"])
+    columns = {column.header: list(column.cells) for column in rendered_comparison(found).columns}
+    assert set(columns["protocol"]) == {"leave_one_out"}
+    assert set(columns["first protocol"]) == {"paper_batch"}
+    page, _ = comparison_page(found)
+    assert any("by different protocols" in text for text in page.sections[0].text)
 
 
 def test_a_sweep_over_protocols(settings: Make, tmp_path: Path) -> None:

@@ -310,8 +310,14 @@ def test_problems_of_settings_do_not_hide_each_other(tiny: Make) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
-def test_shipped_scenarios_are_sound(name: str) -> None:
-    assert problems(name) == []
+def test_shipped_scenarios_are_sound(name: str, miniature: Callable[[str], Path]) -> None:
+    """Those of data sets in files with a miniature, which has fewer clients and images."""
+    values = read(name).values
+    small = []
+    if "path" in values["data"]:
+        small = [f"data.path={miniature(values['data']['kind'])}", "clients.count=3"]
+        small += ["clients.sampling=wrap_around"] if "source" not in values["clients"] else []
+    assert problems(name, *small) == []
     assert find(name).read_text().startswith(f"# iciia run {name}\n")
 
 
@@ -344,6 +350,18 @@ def test_relative_paths_start_at_the_file(tmp_path: Path) -> None:
         "clients: {count: 2, images: 10, subset: {classes: 2}}\nadapters: [backbone]\n"
     )
     assert problems(tmp_path / "s.yaml") == []
+
+
+def test_relative_paths_of_shipped_scenarios_start_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name and by file; with a `~`, in the user's own folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for source in ("paper/femnist", find("paper/femnist")):
+        assert validate(read(source)).data.path == str(tmp_path / "data" / "femnist")  # type: ignore[union-attr]
+        there = validate(read(source).override(["data.path=~/femnist", "backbone.weights=my.pth"]))
+        assert there.data.path == "/home/somebody/femnist"  # type: ignore[union-attr]
+        assert there.backbone is not None
+        assert there.backbone.weights == str(tmp_path / "my.pth")
 
 
 def test_a_matrix_travels_with_the_scenario(tmp_path: Path, tiny: Make) -> None:
