@@ -26,7 +26,7 @@ def metrics_table(report: Report) -> Table:
         [str(row.adapter), *(METRICS[name][1](getattr(row, name)) for name in there)] for row in rows_of(report.summary)
     ]
     note = "A dash: the adapter's scores do not tell it."
-    return Table("Other metrics", ["adapter", *(METRICS[name][0] for name in there)], rows, note, half=True)
+    return Table("Metrics", ["adapter", *(METRICS[name][0] for name in there)], rows, note, half=True)
 
 
 def _decimals(value: float) -> str:

@@ -49,7 +49,9 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
             worst_table(report, found, named),
         ),
         _section("streams", "Streams", [], audit_chart(report), audit_table(report)),
-        _section("metrics", "Other metrics", [], calibration_chart(report, looks), metrics_table(report)),
+        _section(
+            "metrics", "Confidence and other metrics", [], calibration_chart(report, looks), metrics_table(report)
+        ),
         _section("overhead", "Overhead", [], overhead_table(report), speed_table(report)),
         _section("provenance", "Provenance", [], *reproduce(report), facts_table(report)),
     ]
