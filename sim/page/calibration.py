@@ -6,8 +6,31 @@ import altair as alt
 import pandas as pd
 
 from sim.page import theme
-from sim.page.parts import Chart
+from sim.page.parts import Chart, Table, percent, rows_of
 from sim.report import Report
+
+METRICS = {
+    "top5_accuracy": ("top-5 accuracy", percent),
+    "macro_accuracy": ("mean over classes", percent),
+    "kappa_temporal": ("kappa-temporal", lambda value: _decimals(value)),
+    "nll": ("NLL, nats", lambda value: _decimals(value)),
+    "ece": ("calibration error (ECE)", percent),
+}
+"""Further columns of the summary: how each is called, and written."""
+
+
+def metrics_table(report: Report) -> Table:
+    """What else the summary says of each adapter's predictions."""
+    there = [name for name in METRICS if name in report.summary and report.summary[name].notna().any()]
+    rows = [
+        [str(row.adapter), *(METRICS[name][1](getattr(row, name)) for name in there)] for row in rows_of(report.summary)
+    ]
+    note = "A dash: the adapter's scores do not tell it."
+    return Table("Metrics", ["adapter", *(METRICS[name][0] for name in there)], rows, note, half=True)
+
+
+def _decimals(value: float) -> str:
+    return "–" if pd.isna(value) else f"{value:.3f}"
 
 
 def calibration_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | None:

@@ -80,7 +80,7 @@ def _chart(found: Comparison, looks: list[theme.Style]) -> Chart:
         alt.Tooltip("accuracy:Q", title="this run", format=".1%"),
     ]
     marks = base.mark_point(filled=True, size=90, opacity=1).encode(
-        x=alt.X("difference_points:Q", title=title, axis=theme.axis("+")), shape=theme.mark(looks), tooltip=tooltip
+        x=alt.X("difference_points:Q", title=title, axis=theme.axis("+f")), shape=theme.mark(looks), tooltip=tooltip
     )
     zero = (
         alt.Chart(theme.values(data.head(1).assign(zero=0)))

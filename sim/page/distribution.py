@@ -12,7 +12,7 @@ from sim.report import Report
 
 MEASURES = {
     "accuracy": ("accuracy", 1, "Accuracy of single clients", "accuracy of a client", ".0%", ".1%"),
-    "gain": ("gain_points", 100, "Gain of single clients", "gain of a client over the backbone, points", "+", "+.1f"),
+    "gain": ("gain_points", 100, "Gain of single clients", "gain of a client over the backbone, points", "+f", "+.1f"),
 }
 """Of each: the column that is drawn, its factor, the chart's title, the axis, and how its values are written there and on hover."""
 

@@ -67,7 +67,7 @@ def gain_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
     y = alt.Y("adapter:N", title=None, sort=None)
     base = alt.Chart(theme.values(frame)).encode(y=y)
     title = "gain over the backbone, points"
-    x = alt.X("gain_points:Q", title=title, axis=theme.axis("+"))
+    x = alt.X("gain_points:Q", title=title, axis=theme.axis("+f"))
     zero = (
         alt.Chart(theme.values(pd.DataFrame({"gain": [0]})))
         .mark_rule(color=theme.MUTED)

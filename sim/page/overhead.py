@@ -18,6 +18,10 @@ def overhead_table(report: Report) -> Table:
         ]
         for row in rows_of(overhead)
     ]  # fmt: skip
+    header = ["adapter", "MACs an image", "without classifier", "of the backbone's", "parameters", "state of a client"]
+    if "macs_training" in overhead and overhead["macs_training"].fillna(0).any():
+        header.append("MACs of training, once a client")
+        rows = [[*cells, whole(macs)] for cells, macs in zip(rows, overhead["macs_training"], strict=True)]
     macs = overhead["backbone_macs"].dropna()
     of = (
         f"The backbone takes {macs.iloc[0]:,.0f} MACs for an image. "
@@ -28,7 +32,6 @@ def overhead_table(report: Report) -> Table:
         f"{of}By formula, for one image at a full bank: multiply-adds (MACs) of matrix products; normalisation, biases and softmax "
         "are left out, and without classifier also what the module's own head adds."
     )
-    header = ["adapter", "MACs an image", "without classifier", "of the backbone's", "parameters", "state of a client"]
     return Table("On the device", header, rows, note, half=True)
 
 

@@ -2,7 +2,7 @@
 
 from sim.page.aggregates import clients
 from sim.page.audit import audit_chart, audit_table
-from sim.page.calibration import calibration_chart
+from sim.page.calibration import calibration_chart, metrics_table
 from sim.page.capacity import capacity_chart
 from sim.page.distribution import decile_table, distribution_charts, worst_table
 from sim.page.frontier import frontier_charts
@@ -49,7 +49,9 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
             worst_table(report, found, named),
         ),
         _section("streams", "Streams", [], audit_chart(report), audit_table(report)),
-        _section("calibration", "Confidence", [], calibration_chart(report, looks)),
+        _section(
+            "metrics", "Confidence and other metrics", [], calibration_chart(report, looks), metrics_table(report)
+        ),
         _section("overhead", "Overhead", [], overhead_table(report), speed_table(report)),
         _section("provenance", "Provenance", [], *reproduce(report), facts_table(report)),
     ]

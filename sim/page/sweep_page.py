@@ -63,7 +63,7 @@ def _chart(frame: pd.DataFrame, looks: list[theme.Style]) -> Chart:
         alt.Chart(theme.values(data)).transform_filter(toggles).encode(y=y, yOffset=offset, color=theme.colour(looks))
     )
     title = "gain over the backbone, points"
-    x = alt.X("gain_points:Q", title=title, axis=theme.axis("+"))
+    x = alt.X("gain_points:Q", title=title, axis=theme.axis("+f"))
     bars = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("gain_points_ci_low:Q", title=title), x2="gain_points_ci_high:Q"
     )

@@ -79,6 +79,9 @@ def test_the_page_is_drawn(open_page: Callable[..., Tab], tiny_report: sim.Repor
         box = figure.locator(".plot svg.marks").bounding_box()
         assert box["width"] > 300 if size == "phone" else box["width"] > 500
         assert box["x"] + box["width"] <= SIZES[size]["width"] + 1
+    labels = tab.page.locator(".plot svg.marks .role-axis-label text").all_text_contents()
+    assert labels
+    assert not [label for label in labels if "e+" in label or "NaN" in label]
     overflow = tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert overflow <= 0
     assert tab.page.evaluate("getComputedStyle(document.body).backgroundColor") == BACKGROUND[scheme]

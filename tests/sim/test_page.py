@@ -42,7 +42,7 @@ def test_every_run_leaves_a_page(tiny_report: sim.Report, page: Page) -> None:
     text = (tiny_report.folder / PAGE_FILE).read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
     assert [section.name for section in page.sections] == [
-        "gains", "stream", "drift", "capacity", "frontier", "clients", "streams", "calibration", "overhead", "provenance",
+        "gains", "stream", "drift", "capacity", "frontier", "clients", "streams", "metrics", "overhead", "provenance",
     ]  # fmt: skip
     assert [one.name for one in page.charts()] == [
         "gain", "stream", "recovery", "capacity", "frontier_bytes", "frontier_macs", "clients_accuracy", "clients_gain", "audit",
@@ -155,7 +155,7 @@ def test_without_drifts_or_banks_sections_are_left_out(tiny: Make, tmp_path: Pat
     settings["clients"]["drift"] = {"kind": "none"}
     found = page_of(sim.run(settings, out=tmp_path / "r", workers=0, quiet=True))[0]
     assert [section.name for section in found.sections] == [
-        "gains", "stream", "clients", "streams", "calibration", "overhead", "provenance",
+        "gains", "stream", "clients", "streams", "metrics", "overhead", "provenance",
     ]  # fmt: skip
 
 
