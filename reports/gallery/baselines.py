@@ -60,6 +60,7 @@ def page(folders: list[str]) -> None:
         frame = frame.assign(drift=drift, run_length=frame["clients.order.run_length"])
         print(f"\n## {report.scenario['data']['kind']}\n")
         gains(frame)
+        against_the_best(frame)
         details(frame)
 
 
@@ -90,6 +91,21 @@ def gains(frame: pd.DataFrame) -> None:
         shown = [interval(part[part.adapter == name].gain) for part in parts]
         cost = frame[frame.adapter == name].iloc[0]
         print(f"| {name} | {sees} | " + " | ".join(shown) + f" | {cost.macs_per_image:,} | {cost.state_bytes:,} |")
+
+
+def against_the_best(frame: pd.DataFrame) -> None:
+    """ICIIA's stream module and the best of all others that see images alone, paired by seed."""
+    print(
+        "\nICIIA's stream module against the best other that sees images alone (chosen by its mean), paired by seed, in points:\n"
+    )
+    print("| | best other | iciia-16 minus it | iciia-64 minus it |\n|---|---|---|---|")
+    for drift, length in cells(frame):
+        part = frame[(frame.drift == drift) & (frame.run_length == length)]
+        gain = part.pivot(index="seed", columns="adapter", values="gain")
+        others = part[(part.sees == "images") & ~part.kind.isin(["iciia", "ff"])].adapter.unique()
+        best = gain[others].mean().idxmax()
+        shown = [interval(gain[name] - gain[best]) for name in ("iciia-16", "iciia-64")]
+        print(f"| {drift} drift, runs of {length:.0f} | {best} | {shown[0]} | {shown[1]} |")
 
 
 def details(frame: pd.DataFrame) -> None:

@@ -66,7 +66,8 @@ def report(settings: Make, tmp_path_factory: pytest.TempPathFactory) -> sim.Repo
 
 def test_scores_of_attributes() -> None:
     scores = torch.tensor([[[2.0, -1.0, 0.5]]])
-    prediction, confidence, loss = score(scores, torch.tensor([[[1, 1, 0]]]))
+    prediction, confidence, loss, rank = score(scores, torch.tensor([[[1, 1, 0]]]))
+    assert rank.tolist() == [[-1]]  # attributes are not ranked
     p = 1 / (1 + np.exp(-np.array([2.0, -1.0, 0.5])))
     assert prediction.tolist() == [[[1, 0, 1]]]
     np.testing.assert_allclose(confidence[0, 0], [p[0], 1 - p[1], p[2]], rtol=1e-6)

@@ -258,7 +258,9 @@ def test_a_failure_names_client_and_image(settings: Make, artifact: CloudArtifac
             return scores.masked_fill((chunk.logits == worst).all(dim=-1, keepdim=True), float("nan")), state
 
     scenario = validate(read(settings("paper_batch")))
-    simulator = CohortSimulator(Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules))
+    simulator = CohortSimulator(
+        Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source)
+    )
     (chunk,) = simulator.stream.chunks(np.arange(4), IMAGES)
     place = next(place for place in range(15, 20) if (chunk.images == chunk.images[2, place]).sum() == 1)
     worst = artifact.test.gather(chunk.images[2:3, place : place + 1])[1][0, 0]

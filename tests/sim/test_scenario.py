@@ -275,7 +275,7 @@ CASES: list[tuple[list[str], str]] = [
     ),
     (
         ["modules.stream.context=none"],
-        "adapters[1].bank: the module attends to nothing and keeps no bank; set bank: {capacity: 0}",
+        "adapters[1].module: has context none and attends to nothing; set kind: ff, or give a module of another context",
     ),
     (
         ["modules.stream.head=replaced", "modules.stream.shortlist=3"],
