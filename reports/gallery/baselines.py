@@ -19,9 +19,9 @@ gained 10 to 12 points, em_prior 0.8, bbse, prior_correction, prototype and t3a 
 LAME lost, finetuned_head gained 1 and prompt 2, we wrote down:
 
 1. Glyphs, single images: ICIIA wins by 5 points or more over everything that sees images alone, with and without drift.
-   Digits: nothing  is told apart; the backbone is right in 98.8 %.
+   Digits: nothing is told apart; the backbone is right in 98.8 %.
 2. Runs of eight: LAME, kNN, em_prior and prior_correction gain much more than on single images, and LAME or em_prior comes
-   within 3  points of ICIIA on glyphs or passes it, since what repeats is the class itself and ICIIA was trained on single
+   within 3 points of ICIIA on glyphs or passes it, since what repeats is the class itself and ICIIA was trained on single
    images.
 3. last_label is right in more than 80 % on runs of eight: above the backbone on glyphs, so that accuracy alone says little
    there.
@@ -69,6 +69,12 @@ def cells(frame: pd.DataFrame) -> list[tuple[str, float]]:
     return list(dict.fromkeys(zip(frame.drift, frame.run_length, strict=True)))
 
 
+def title(drift: str, length: float) -> str:
+    """What a cell is called."""
+    run = "single images" if length == 1 else f"runs of {length:.0f}"
+    return f"{'no' if drift == 'none' else drift} drift, {run}"
+
+
 def adapters(frame: pd.DataFrame) -> list[tuple[str, str]]:
     """What adapters see and their names: those of images alone first, those of labels last."""
     order = {"images": 0, "prior": 1, "past_labels": 2}
@@ -79,7 +85,7 @@ def adapters(frame: pd.DataFrame) -> list[tuple[str, str]]:
 def gains(frame: pd.DataFrame) -> None:
     first = frame.iloc[0]
     print(f"{first.clients} clients x {first.images // first.clients} images.\n")
-    titles = [f"{drift} drift, runs of {length:.0f}" for drift, length in cells(frame)]
+    titles = [title(drift, length) for drift, length in cells(frame)]
     print("| adapter | sees | " + " | ".join(titles) + " | MACs an image | bytes a client |")
     print("|---|---|" + "---|" * (len(titles) + 2))
     parts = [frame[(frame.drift == drift) & (frame.run_length == length)] for drift, length in cells(frame)]
@@ -105,7 +111,7 @@ def against_the_best(frame: pd.DataFrame) -> None:
         others = part[(part.sees == "images") & ~part.kind.isin(["iciia", "ff"])].adapter.unique()
         best = gain[others].mean().idxmax()
         shown = [interval(gain[name] - gain[best]) for name in ("iciia-16", "iciia-64")]
-        print(f"| {drift} drift, runs of {length:.0f} | {best} | {shown[0]} | {shown[1]} |")
+        print(f"| {title(drift, length)} | {best} | {shown[0]} | {shown[1]} |")
 
 
 def details(frame: pd.DataFrame) -> None:
