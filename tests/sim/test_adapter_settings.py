@@ -1,12 +1,14 @@
 """Adapters in scenarios: every kind by name, own ones by import path and checked, bad ones refused; what reports say of each."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 from sklearn.metrics import recall_score
 
 import sim
@@ -14,13 +16,17 @@ from iciia import Source
 from iciia.adapters import T3aAdapter
 from sim.adapters import ADAPTERS, build_adapters
 from sim.artifacts import prepare
+from sim.bench_latency import measure_latency
 from sim.cache import Cache
+from sim.client import CohortSimulator, Job
 from sim.errors import ScenarioError
 from sim.feasibility import check_data
 from sim.progress import Display
 from sim.report import rendered
 from sim.scenario_file import read
+from sim.stream import StreamChunk
 from sim.validation import validate
+from sim.workers import one_thread
 
 Make = Callable[..., dict[str, Any]]
 
@@ -261,3 +267,42 @@ def test_settings_become_arguments(tiny: Make) -> None:
     assert isinstance(few, T3aAdapter)
     assert everything.supports is None
     assert few.supports == 3
+
+
+def test_other_labels_change_only_what_may_see_them(report: sim.Report) -> None:
+    """The same images with labels of others beside them, straight through the simulator."""
+    scenario = validate(read(report.scenario))
+    artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
+    job = Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source)
+    simulator, other = CohortSimulator(job), CohortSimulator(job)
+    chunks = other.stream.chunks
+
+    def mislabelled(*arguments: Any, **more: Any) -> Iterator[StreamChunk]:
+        for chunk in chunks(*arguments, **more):
+            yield replace(chunk, labels=np.roll(chunk.labels, 1, axis=0))
+
+    other.stream.chunks = mislabelled  # type: ignore[method-assign]
+    with one_thread():
+        right, wrong = simulator.simulate(0), other.simulate(0)
+    assert (right.labels != wrong.labels).any()
+    for number, (name, adapter) in enumerate(simulator.adapters.items()):
+        same = np.array_equal(right.predictions[number], wrong.predictions[number])
+        assert same == (adapter.sees != "past_labels"), name
+
+
+def test_latency_is_of_single_images(tiny: Make, tmp_path: Path) -> None:
+    adapters = [
+        "backbone",
+        {"kind": "iciia", "module": "stream", "bank": {"capacity": 4}},
+        {"kind": "lame", "capacity": 8},
+    ]
+    file = tmp_path / "tiny.yaml"
+    YAML(typ="safe").dump(tiny(adapters=[*adapters, "last_label"]), file)
+    title, header, *lines = measure_latency(str(file), seconds=0.0)
+    assert title == "one image at a time, one thread, D=32, C=24, after 128 images"
+    assert header.split() == ["adapter", "MACs/image", "median", "us", "p95", "us"]
+    rows = {name: numbers for name, *numbers in (line.split() for line in lines)}
+    assert list(rows) == ["backbone", "iciia-4", "lame-8", "last_label"]
+    macs, median, p95 = (float(number.replace(",", "")) for number in rows["iciia-4"])
+    assert macs == 6 * 2 * 32 * 32 // 4 + 2 * 2 * 5 * 32 + 32 * 24
+    assert 0 < median <= p95
