@@ -46,7 +46,7 @@ def capacity_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | Non
     shown = alt.selection_point(name="banks", fields=["bank"], bind="legend", toggle="true")
     capacities = sorted(frame["capacity"].unique().tolist())
     x = alt.X(
-        "capacity:Q",
+        alt.Tooltip("capacity:Q"),
         title="bank capacity, images",
         scale=alt.Scale(type="symlog", constant=1, domain=[capacities[0], capacities[-1]], nice=False),
         axis=alt.Axis(values=capacities, format="d", labelOverlap=True),
@@ -63,13 +63,13 @@ def capacity_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | Non
             "when:N", title=None, scale=alt.Scale(domain=present, range=dashes), legend=theme.stroke_legend()
         ),
     )
-    bars = base.mark_rule().encode(y=alt.Y("gain_points_low:Q", title=title), y2="gain_points_high:Q")
+    bars = base.mark_rule().encode(y=alt.Y("gain_points_low:Q", title=title), y2=alt.Y2("gain_points_high:Q"))
     marks = base.mark_point(filled=True, size=45, opacity=1).encode(
         y=y,
         shape=mark,
         tooltip=[
-            "adapter:N",
-            "when:N",
+            alt.Tooltip("adapter:N"),
+            alt.Tooltip("when:N"),
             alt.Tooltip("capacity:Q", title="capacity"),
             alt.Tooltip("gain_points:Q", title="gain, points", format="+.1f"),
             alt.Tooltip("gain_points_low:Q", title="95 % from", format="+.1f"),

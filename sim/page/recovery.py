@@ -31,7 +31,7 @@ def recovery_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | Non
         .transform_filter(toggles)
         .encode(
             x=alt.X(
-                "offset:Q",
+                alt.Tooltip("offset:Q"),
                 title="images since the drift",
                 axis=theme.axis("d"),
                 scale=alt.Scale(nice=False, domain=[int(aligned["offset"].min()), int(aligned["offset"].max()) + 1]),
@@ -51,7 +51,7 @@ def recovery_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | Non
     drift = alt.Chart(theme.values(pd.DataFrame({"offset": [0]}))).mark_rule(
         color=theme.DRIFT, strokeWidth=1.5, strokeDash=[5, 3]
     )
-    chart = alt.layer(drift.encode(x="offset:Q"), lines, marks)
+    chart = alt.layer(drift.encode(x=alt.X("offset:Q")), lines, marks)
     caption = (
         f"Aligned on the drifts and pooled over clients; each drift counts until the next one. {together} images a point; the "
         "dashed line is the drift."

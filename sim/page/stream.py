@@ -25,7 +25,7 @@ def stream_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
     together = drifts[drifts["share"] >= TOGETHER]
     apart = drifts[drifts["share"] < TOGETHER]
     x = alt.X(
-        "step:Q",
+        alt.Tooltip("step:Q"),
         title="step of the stream" if timed else "number of the client's image",
         axis=theme.axis("d"),
         scale=alt.Scale(nice=False, domain=[0, int(frame["last"].max()) + 1]),
@@ -82,7 +82,8 @@ def _rules(steps: pd.DataFrame) -> alt.Chart:
         alt.Chart(theme.values(steps))
         .mark_rule(color=theme.DRIFT, strokeWidth=1.5, strokeDash=[5, 3])
         .encode(
-            x="step:Q", tooltip=[alt.Tooltip("step:Q", title="drift at step"), alt.Tooltip("clients:Q", format=",")]
+            x=alt.X("step:Q"),
+            tooltip=[alt.Tooltip("step:Q", title="drift at step"), alt.Tooltip("clients:Q", format=",")],
         )
     )
     return rules
@@ -107,7 +108,7 @@ def _strip(drifts: pd.DataFrame, frame: pd.DataFrame) -> alt.Chart:
         .mark_rect(color=theme.DRIFT, opacity=0.35)
         .encode(
             x=alt.X("first:Q"),
-            x2="stop:Q",
+            x2=alt.X2("stop:Q"),
             y=alt.Y("clients:Q", axis=None, scale=alt.Scale(domain=[0, float(bars["clients"].max()) / STRIP])),
             y2=alt.datum(0),
             tooltip=[
