@@ -1,21 +1,58 @@
 """ICIIA: intra-client, inter-image attention over a client's own unlabelled past (arXiv 2211.06276)."""
 
-from iciia.adapters import Adapter, BackboneAdapter, Chunk, Cost, IciiaAdapter, OracleAdapter
+from iciia.adapters import (
+    Adapter,
+    BackboneAdapter,
+    BbseAdapter,
+    Chunk,
+    Cost,
+    EmPriorAdapter,
+    FeedForwardAdapter,
+    FinetunedHeadAdapter,
+    IciiaAdapter,
+    KnnAdapter,
+    LameAdapter,
+    LastLabelAdapter,
+    MajorityLabelAdapter,
+    OracleAdapter,
+    OraclePriorAdapter,
+    PriorCorrectionAdapter,
+    PromptAdapter,
+    PrototypeAdapter,
+    T3aAdapter,
+    log_scores,
+)
 from iciia.bank import FeatureBank
 from iciia.model import ICIIA
 from iciia.partition import PartitionedLinear, feature_shuffle
 from iciia.session import Session
+from iciia.source import Source
 
 __all__ = [
     "ICIIA",
     "Adapter",
     "BackboneAdapter",
+    "BbseAdapter",
     "Chunk",
     "Cost",
+    "EmPriorAdapter",
     "FeatureBank",
+    "FeedForwardAdapter",
+    "FinetunedHeadAdapter",
     "IciiaAdapter",
+    "KnnAdapter",
+    "LameAdapter",
+    "LastLabelAdapter",
+    "MajorityLabelAdapter",
     "OracleAdapter",
+    "OraclePriorAdapter",
     "PartitionedLinear",
+    "PriorCorrectionAdapter",
+    "PromptAdapter",
+    "PrototypeAdapter",
     "Session",
+    "Source",
+    "T3aAdapter",
     "feature_shuffle",
+    "log_scores",
 ]

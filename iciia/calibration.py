@@ -9,6 +9,9 @@ from scipy.special import log_expit, log_softmax, softmax
 def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """The temperature by which dividing the logits makes the labels likeliest.
 
+    As if there were one more image, which could be of any class: without it the temperature of a few images that are all predicted
+    rightly would be as low as allowed, and probabilities would be 0 and 1.
+
     Args:
         logits: [M, C].
         labels: [M], or attributes, [M, C].
@@ -17,15 +20,20 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
         Between 0.05 and 20. Logits that are twice too large give 2.
 
     Source:
-        Guo et al., arXiv 1706.04599.
+        Guo et al., arXiv 1706.04599. The additional image is ours.
     """
     rows = np.arange(len(labels))
+    unknown = 1 / (len(labels) + 1)
 
     def loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
         if labels.ndim == 2:
-            return -float(log_expit(np.where(labels > 0, scaled, -scaled)).mean())
-        return -float(log_softmax(scaled, axis=1)[rows, labels].mean())
+            there = log_expit(np.where(labels > 0, scaled, -scaled)).mean()
+            anything = (log_expit(scaled) + log_expit(-scaled)).mean() / 2
+        else:
+            log_p = log_softmax(scaled, axis=1)
+            there, anything = log_p[rows, labels].mean(), log_p.mean()
+        return -float((1 - unknown) * there + unknown * anything)
 
     found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
     return float(np.exp(found.x))

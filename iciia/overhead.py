@@ -25,12 +25,14 @@ class Cost:
         macs_module: The same without any classifier.
         state_bytes: Bytes of state per client at a full bank; shared weights left out.
         parameters: Shared weights.
+        macs_training: Multiply-adds of training on the device, once for each client.
     """
 
     macs_per_image: int = 0
     macs_module: int = 0
     state_bytes: int = 0
     parameters: int = 0
+    macs_training: int = 0
 
 
 def macs_stream(features: int, layers: int, partitions: int, capacity: int) -> int:

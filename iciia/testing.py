@@ -7,13 +7,14 @@ A check that fails raises AssertionError and says what was found.
 """
 
 import pickle
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iciia.adapters import Adapter, Chunk
+from iciia.adapters import Adapter, Chunk, Sees
 from iciia.backbone import Backbone
 from iciia.bank import FeatureBank
 from iciia.model import ICIIA
@@ -132,13 +133,33 @@ def check_bank(
     assert measured == formula, f"a bank takes {measured} bytes a client, and the formula says {formula}"
 
 
+def example_chunk(
+    sees: Sees = "images", clients: int = 3, steps: int = 24, features: int = FEATURES + 4, classes: int = CLASSES
+) -> Chunk:
+    """Features [K, T, D] and logits [K, T, C] whose classes change halfway, with what an adapter that `sees` it is shown."""
+    random = torch.Generator().manual_seed(2)
+    labels = torch.randint((classes + 1) // 2, (clients, steps), generator=random)
+    labels[:, steps // 2 :] += classes // 2
+    logits = torch.randn(clients, steps, classes, generator=random) + 2 * torch.nn.functional.one_hot(labels, classes)
+    means = torch.randn(classes, features, generator=random)
+    z = torch.randn(clients, steps, features, generator=random) + means[labels]
+    prior = torch.rand(clients, steps, classes, generator=random) if sees == "prior" else None
+    if prior is not None:
+        prior = prior / prior.sum(dim=2, keepdim=True)
+    past = torch.cat([torch.full((clients, 1), -1), labels[:, :-1]], dim=1) if sees == "past_labels" else None
+    return Chunk(z, logits, prior, past)
+
+
 def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
-    """Checks an adapter on a chunk of several clients: steps score as the chunk does, to 1e-5; clients do not meet; the future
-    changes nothing; a state that was pickled goes on the same; in a set, each image scores as if it had come last.
+    """Checks an adapter on a chunk of several clients.
+
+    Steps score as the chunk does, to 1e-5; clients do not meet; the future changes nothing; no label and no prior is looked at
+    unless `sees` says so; a state that was pickled goes on the same; a client's state takes no more bytes than stated, and exactly
+    as many once `capacity` images have been seen; in a set, each image scores as if it had come last.
 
     Args:
         adapter: The adapter.
-        chunk: At least 2 clients and 4 steps.
+        chunk: At least 2 clients and 4 steps, with what the adapter sees; see `example_chunk`.
 
     Raises:
         AssertionError: It fails one.
@@ -152,18 +173,72 @@ def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
     for t in range(steps):
         scores, state = adapter.predict(state, _part(chunk, everybody, slice(t, t + 1)))
         found.append(scores)
-    torch.testing.assert_close(torch.cat(found, dim=1), whole, rtol=1e-5, atol=1e-5)
+    _close(torch.cat(found, dim=1), whole, "one image at a time scores differently from the chunk")
+    _check_bytes(adapter, state, clients, steps)
     alone, _ = adapter.predict(adapter.start(numbers[-1:], SEED), _part(chunk, slice(clients - 1, clients), everybody))
-    torch.testing.assert_close(alone, whole[-1:], rtol=1e-5, atol=1e-5)
+    _close(alone, whole[-1:], "a client alone scores differently from the same client among others")
     first, state = adapter.predict(adapter.start(numbers, SEED), _part(chunk, everybody, slice(0, half)))
-    torch.testing.assert_close(first, whole[:, :half], rtol=1e-5, atol=1e-5)
+    _close(first, whole[:, :half], "the future changes the past")
     travelled = pickle.loads(pickle.dumps(state))  # before it is used up
     rest = _part(chunk, everybody, slice(half, steps))
     here, there = adapter.predict(state, rest)[0], adapter.predict(travelled, rest)[0]
     assert torch.equal(here, there), "a state that was pickled goes on differently"
+    _check_sees(adapter, chunk, whole)
     size = min(steps, 6 if adapter.capacity is None else adapter.capacity + 1, 6)
     if adapter.sees != "past_labels":  # no image of a set is the past of all others
         _check_sets(adapter, numbers, _part(chunk, everybody, slice(0, size)), whole[:, size - 1])
+
+
+def allocated_bytes(state: Any) -> int:
+    """Bytes of all tensors and arrays inside a state, whole storages counted, each once."""
+    storages: dict[int, int] = {}
+
+    def visit(value: Any) -> None:
+        if isinstance(value, Tensor):
+            storages[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+        elif isinstance(value, np.ndarray):
+            owner = value if value.base is None else value.base
+            storages[value.__array_interface__["data"][0]] = getattr(owner, "nbytes", value.nbytes)
+        elif isinstance(value, dict):
+            visit([*value.values()])
+        elif isinstance(value, list | tuple):
+            for one in value:
+                visit(one)
+        elif hasattr(value, "__dict__"):
+            visit(vars(value))
+
+    visit(state)
+    return sum(storages.values())
+
+
+def _check_bytes(adapter: Adapter, state: Any, clients: int, steps: int) -> None:
+    stated = adapter.cost().state_bytes
+    measured = state.state_bytes if isinstance(state, FeatureBank) else allocated_bytes(state) / clients
+    full = adapter.capacity is not None and steps >= adapter.capacity
+    assert measured == stated or (measured < stated and not full), (
+        f"a client's state takes {measured:,.0f} bytes after {steps} images, and {stated:,} are stated"
+    )
+
+
+def _check_sees(adapter: Adapter, chunk: Chunk, whole: Tensor) -> None:
+    """Fills in what the adapter should not see, in two ways, and compares."""
+    clients, steps, classes = chunk.logits.shape
+    random = torch.Generator().manual_seed(SEED)
+    for _ in range(2):
+        prior = torch.rand(clients, steps, classes, generator=random)
+        labels = torch.randint(classes, (clients, steps), generator=random)
+        shown = Chunk(
+            chunk.features,
+            chunk.logits,
+            chunk.prior if adapter.sees == "prior" else prior / prior.sum(dim=2, keepdim=True),
+            chunk.past_labels if adapter.sees == "past_labels" else labels,
+        )
+        found, _ = adapter.predict(adapter.start(np.arange(clients), SEED), shown)
+        _close(found, whole, f"it looks at more than it declares to see ({adapter.sees})")
+
+
+def _close(found: Tensor, expected: Tensor, fault: str) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5, msg=lambda text: f"{fault}: {text}")
 
 
 def _check_sets(adapter: Adapter, clients: NDArray[np.int64], chunk: Chunk, streamed: Tensor) -> None:
@@ -177,8 +252,11 @@ def _check_sets(adapter: Adapter, clients: NDArray[np.int64], chunk: Chunk, stre
 
 
 def _part(chunk: Chunk, clients: slice, steps: slice) -> Chunk:
-    prior = None if chunk.prior is None else chunk.prior[clients, steps]
-    return Chunk(chunk.features[clients, steps], chunk.logits[clients, steps], prior)
+    parts = (chunk.features, chunk.logits, chunk.prior, chunk.past_labels)
+    features, logits, prior, past_labels = (None if part is None else part[clients, steps] for part in parts)
+    assert features is not None
+    assert logits is not None
+    return Chunk(features, logits, prior, past_labels)
 
 
 def _keeper(policy: Policy, capacity: int, clients: NDArray[np.int64]) -> PolicyKeeper:

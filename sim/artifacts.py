@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from iciia.adapters.prompt import CLOUD_STEPS, EMBEDDING, train_prompt_layer
 from iciia.backbone import Backbone, create_backbone, train_backbone
 from iciia.calibration import confusion_matrix, fit_temperature
 from iciia.cloud import Recipe, TrainingHistory, train
@@ -23,6 +24,7 @@ from iciia.features import ArrayStore, FeatureStore
 from iciia.images import ImageSource
 from iciia.labels import accuracy_of
 from iciia.model import ICIIA
+from iciia.source import Source, source_prior
 from sim.cache import Cache, digest
 from sim.corruption import Corruption
 from sim.data import Classes, Features, Images, open_data
@@ -52,6 +54,9 @@ SHARES_TRAINED = (0.5, 0.35, 0.05, 0.10)
 SHARES_GIVEN = (0.0, 0.7, 0.1, 0.2)
 """Shares of the training images, with a backbone trained here and with one that is given."""
 
+Classifier = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Weight [C, D] and bias [C] of the backbone's classifier."""
+
 
 @dataclass(frozen=True)
 class CloudArtifact:
@@ -63,9 +68,7 @@ class CloudArtifact:
         modules: Trained modules by name, in evaluation mode.
         split: Images of each part.
         backbone_macs: Multiply-adds of the backbone for one image; None if only its features are known.
-        temperature: What the backbone's logits are to be divided by, fitted on the calibration part.
-        confusion: Joint distribution of predicted and true classes there, float64 [C, C]; empty for
-            attributes.
+        source: What adapters are told; temperature and confusion measured on the calibration part.
         provenance: Where everything came from: digests, versions, how training went.
         owners: Natural client of each image that clients see, int64 [M]; None if the data have none.
     """
@@ -75,8 +78,7 @@ class CloudArtifact:
     modules: dict[str, ICIIA]
     split: dict[str, int]
     backbone_macs: int | None
-    temperature: float
-    confusion: NDArray[np.float64]
+    source: Source
     provenance: dict[str, Any]
     owners: NDArray[np.int64] | None
 
@@ -94,6 +96,7 @@ class _Cloud:
     backbone_macs: int | None
     provenance: dict[str, Any]
     train_clients: NDArray[np.int64] | None
+    classifier: Classifier | None
 
 
 def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArtifact:
@@ -117,29 +120,92 @@ def prepare(scenario: Scenario, cache: Cache, stage: StageProgress) -> CloudArti
         modules, histories = {}, {}
         for name, settings in scenario.modules.items():
             modules[name], histories[name] = _module(scenario, name, settings, cloud, cache, stage)
-    calibration = cloud.parts["calibration"]
-    logits = cloud.train.gather(calibration)[1].numpy()
-    labels = np.asarray(cloud.train.labels)[calibration]
-    temperature = fit_temperature(logits, labels)
+    source = _source(scenario, cloud, cache, stage)
     provenance = {
         **cloud.provenance,
-        "temperature": temperature,
+        "temperature": source.temperature,
         "data": dict(data.key),
         "modules": {name: asdict(history) for name, history in histories.items()},
         "platform": platform_key(),
     }
-    confusion = np.zeros((0, 0)) if labels.ndim == 2 else confusion_matrix(logits, labels, temperature)
     return CloudArtifact(
         cloud.classes,
         cloud.test,
         modules,
         cloud.split,
         cloud.backbone_macs,
-        temperature,
-        confusion,
+        source,
         provenance,
         data.test_clients,
     )
+
+
+def _source(scenario: Scenario, cloud: _Cloud, cache: Cache, stage: StageProgress) -> Source:
+    """What adapters are told: measured on the calibration part, and trained if one of them asks for it."""
+    calibration = cloud.parts["calibration"]
+    logits = cloud.train.gather(calibration)[1].numpy()
+    labels = np.asarray(cloud.train.labels)
+    classes = len(cloud.classes)
+    temperature = fit_temperature(logits, labels[calibration])
+    weight, bias = cloud.classifier or (None, None)
+    if labels.ndim == 2:  # no adapter of classes is allowed here
+        nothing = np.zeros((0, 0))
+        return Source(
+            cloud.train.feature_dim, classes, temperature, np.full(classes, 1 / classes), nothing, weight, bias
+        )
+    return Source(
+        cloud.train.feature_dim,
+        classes,
+        temperature,
+        source_prior(labels, classes),
+        confusion_matrix(logits, labels[calibration], temperature),
+        weight,
+        bias,
+        _prompt_layer(scenario, cloud, cache, stage),
+    )
+
+
+PROMPT_CLIENTS = ModuleSettings(recipe="paper", length=32)
+"""Simulated clients without drift, of so many images each."""
+
+
+def _prompt_layer(scenario: Scenario, cloud: _Cloud, cache: Cache, stage: StageProgress) -> NDArray[np.float32] | None:
+    """The layer that prompts go through; None if no adapter asks for it."""
+    if not any(adapter.kind == "prompt" for adapter in scenario.adapters):
+        return None
+    key = {
+        **_training_key(scenario, cloud),
+        "clients": PROMPT_CLIENTS.model_dump(),
+        "steps": CLOUD_STEPS,
+        "size": EMBEDDING,
+    }
+
+    def build(folder: Path) -> None:
+        rng = generator(scenario.cloud_seed, "prompt")
+        images = _sampler(scenario, PROMPT_CLIENTS, cloud, "module")(rng, 256)
+        logits = cloud.train.gather(images)[1]
+        labels = torch.from_numpy(np.asarray(cloud.train.labels)[images])
+        with stage("training the prompts' layer") as progress:
+            np.save(folder / "layer.npy", train_prompt_layer(logits, labels, scenario.cloud_seed))
+            progress(1, 1)
+
+    found: NDArray[np.float32] = np.load(cache.get("prompt", key, build) / "layer.npy", allow_pickle=False)
+    return found
+
+
+def _training_key(scenario: Scenario, cloud: _Cloud) -> dict[str, Any]:
+    """What decides what is learned of simulated clients, beside what learns."""
+    return {
+        "format": FORMAT,
+        "features": cloud.key,
+        "source": scenario.clients.source,
+        "subset": scenario.clients.subset.model_dump(),
+        "superclass": None if cloud.classes.superclass is None else cloud.classes.superclass.tolist(),
+        "seed": scenario.cloud_seed,
+        "threads": scenario.cloud.threads,
+        "device": device_of(scenario).type,
+        "platform": platform_key(),
+    }
 
 
 def split(scenario: Scenario, data: Images | Features) -> dict[str, NDArray[np.int64]]:
@@ -256,7 +322,17 @@ def _from_images(scenario: Scenario, data: Images, cache: Cache, stage: StagePro
             "skipped_images": [*data.missing, *data.skipped],
         },
         train_clients=None if data.train_clients is None else data.train_clients[kept],
+        classifier=_numbers(backbone.classifier),
     )
+
+
+def _numbers(classifier: torch.nn.Linear) -> Classifier:
+    """The weight and bias of the backbone's classifier."""
+    weight, bias = (
+        None if x is None else x.detach().float().cpu().numpy() for x in (classifier.weight, classifier.bias)
+    )
+    assert weight is not None
+    return weight, bias
 
 
 def _from_features(scenario: Scenario, data: Features) -> _Cloud:
@@ -264,7 +340,16 @@ def _from_features(scenario: Scenario, data: Features) -> _Cloud:
     sizes = {**{name: len(part) for name, part in parts.items()}, "test": len(data.test.labels)}
     provenance = {"backbone": {"feature_dim": data.train.feature_dim, "classes": data.train.classes}}
     return _Cloud(
-        data.classes, data.train, parts, data.test, dict(data.key), sizes, None, provenance, data.train_clients
+        data.classes,
+        data.train,
+        parts,
+        data.test,
+        dict(data.key),
+        sizes,
+        None,
+        provenance,
+        data.train_clients,
+        data.classifier,
     )
 
 
@@ -414,19 +499,7 @@ def _module(
     scenario: Scenario, name: str, settings: ModuleSettings, cloud: _Cloud, cache: Cache, stage: StageProgress
 ) -> tuple[ICIIA, TrainingHistory]:
     device = device_of(scenario)
-    key = {
-        "format": FORMAT,
-        "features": cloud.key,
-        "module": settings.model_dump(exclude={"precision"}),
-        "source": scenario.clients.source,
-        "subset": scenario.clients.subset.model_dump(),
-        "superclass": None if cloud.classes.superclass is None else cloud.classes.superclass.tolist(),
-        "seed": scenario.cloud_seed,
-        "threads": scenario.cloud.threads,
-        "device": device.type,
-        "platform": platform_key(),
-    }
-
+    key = {**_training_key(scenario, cloud), "module": settings.model_dump(exclude={"precision"})}
     recipe = Recipe(
         settings.recipe,
         settings.steps,

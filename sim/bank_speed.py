@@ -39,12 +39,12 @@ def simulator(capacities: list[int], policy: str, classes: int, features: int, i
     )  # fmt: skip
     scenario = validate(document)
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
-    found = CohortSimulator(Job(scenario, artifact.classes.superclass, artifact.test, {}))
+    found = CohortSimulator(Job(scenario, artifact.classes.superclass, artifact.test, {}, artifact.source))
     module = ICIIA(features, classes, layers=2, heads=4, partitions=16).eval()
     settings = {"kind": "iciia", "module": "stream", "bank": {"capacity": capacities, "policy": policy}}
     wanted = validate(read({**document.values, "modules": {"stream": {}}, "adapters": ["backbone", settings]}))
     found.adapters = CohortSimulator(
-        Job(wanted, artifact.classes.superclass, artifact.test, {"stream": module})
+        Job(wanted, artifact.classes.superclass, artifact.test, {"stream": module}, artifact.source)
     ).adapters
     return found
 

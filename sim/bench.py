@@ -95,7 +95,9 @@ def measure(quick: bool, workers: int) -> Measurement:
     overrides = [f"clients.count={QUICK_CLIENTS}"] if quick else []
     scenario = validate(read(SCENARIO).override(overrides))
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
-    simulator = CohortSimulator(Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules))
+    simulator = CohortSimulator(
+        Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source)
+    )
     watch = Stopwatch()
     simulator.stream.plan = watch.timed("streams", simulator.stream.plan)  # type: ignore[method-assign]
     simulator.stream.chunks = watch.timed_iterator("streams", simulator.stream.chunks)  # type: ignore[method-assign]

@@ -367,8 +367,18 @@ def overhead(
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the clients, and short repetitions.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each CPU if left out.")] = None,
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Measure adapters on a device instead: one image at a time, one thread.")
+    ] = False,
+    scenario: Annotated[str, typer.Option(help="With --latency: whose adapters and sizes.")] = "baselines/glyphs",
 ) -> None:
     """Measure the simulator: the kernels on one thread, time by stage, and the whole against its bare kernel."""
+    if latency:
+        from sim.bench_latency import measure_latency
+
+        for line in measure_latency(scenario, seconds=0.2 if quick else 2.0):
+            print(line, flush=True)
+        return
     from sim.bench import measure
     from sim.bench_kernels import measure_kernels
     from sim.workers import cpus_here
@@ -397,7 +407,7 @@ def data_check(
         _print_json(found.as_dict())
     else:
         for name, value in found.rows():
-            print(f"{name:<20}{value}")
+            print(f"{name:<23}{value}")
     for problem in found.problems:
         print(problem, file=sys.stderr)
     if found.problems:

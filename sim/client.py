@@ -5,7 +5,7 @@ chunk replaces the one before. Labels stay on this side of the adapters.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from iciia.adapters import Adapter, Chunk, IciiaAdapter
 from iciia.features import FeatureStore
 from iciia.model import ICIIA
+from iciia.source import Source
 from sim.adapters import build_adapters
 from sim.drift import Plan
 from sim.errors import SimulationError
@@ -26,8 +27,8 @@ from sim.staleness import measure_staleness, subsets_of
 from sim.stream import Streams
 from sim.streams import build_stream
 
-_STEPS = (1, 1, 1, 2, 2, 2)
-"""The axis of steps in the segments, images, labels, predictions, confidences and losses of a chunk."""
+_STEPS = (1, 1, 1, 2, 2, 2, 2)
+"""The axis of steps in the segments, images, labels, predictions, confidences, losses and ranks of a chunk."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Job:
         superclass: Superclass of each class, int64 [C]; None where classes are not grouped.
         store: Features of the images that clients see.
         modules: Trained modules by name.
+        source: What the cloud tells every adapter.
         owners: Natural client of each image, int64 [M]; None if the data have none.
     """
 
@@ -46,6 +48,7 @@ class Job:
     superclass: NDArray[np.int64] | None
     store: FeatureStore
     modules: Mapping[str, ICIIA]
+    source: Source
     owners: NDArray[np.int64] | None = None
 
     def stream(self) -> Streams:
@@ -76,6 +79,9 @@ class CohortResult:
         predictions: What each adapter predicts, int32 [A, K, T] or [A, K, T, C].
         confidences: Probability that it gives to that, float32, likewise.
         losses: Negative log-likelihood of the label, a mean over attributes, nats, float32 [A, K, T].
+        ranks: Classes that each adapter ranks before the label, int32 [A, K, T].
+
+    What an adapter's scores do not tell (`Adapter.gives`) is NaN in confidences and losses, and -1 in ranks.
     """
 
     cohort: int
@@ -91,6 +97,7 @@ class CohortResult:
     predictions: NDArray[np.int32]
     confidences: NDArray[np.float32]
     losses: NDArray[np.float32]
+    ranks: NDArray[np.int32]
 
     @property
     def within(self) -> NDArray[np.bool_]:
@@ -124,7 +131,7 @@ class CohortSimulator:
         self.scenario = job.scenario
         self.store = job.store
         self.stream = job.stream()
-        self.adapters: dict[str, Adapter] = build_adapters(list(job.scenario.adapters), job.modules)
+        self.adapters: dict[str, Adapter] = build_adapters(list(job.scenario.adapters), job.modules, job.source)
 
     def simulate(self, cohort: int) -> CohortResult:
         """Simulates one cohort. The result depends on nothing but the job and the cohort's number.
@@ -213,13 +220,16 @@ class CohortSimulator:
                 features, logits = self.store.gather(chunk.images)
             seen = Chunk(features, logits)
             labels = torch.from_numpy(chunk.labels)
+            before = met[-1][:, -1:] if met else np.full((len(clients), 1), -1)
             met.append(chunk.labels)
             scored = []
             for name, adapter in self.adapters.items():
+                shown = seen
                 if adapter.sees == "prior":
-                    shown = Chunk(features, logits, torch.from_numpy(plan.at(chunk.step, chunk.segments)))
-                else:
-                    shown = seen
+                    shown = replace(seen, prior=torch.from_numpy(plan.at(chunk.step, chunk.segments)))
+                elif adapter.sees == "past_labels":
+                    past = np.concatenate([before, chunk.labels[:, :-1]], axis=1)
+                    shown = replace(seen, past_labels=torch.from_numpy(past))
                 try:
                     if streaming:
                         scores, states[name] = adapter.predict(states[name], shown)
@@ -227,7 +237,7 @@ class CohortSimulator:
                         scores = predict_sets(
                             self.scenario.protocol, adapter, clients, self.scenario.seed, shown, lengths
                         )
-                    scored.append(score(scores, labels))
+                    scored.append(score(scores, labels, adapter.gives))
                 except PredictionFailedAt as failed:
                     raise PredictionFailed(name, failed.step, failed.cause) from failed.cause
                 except Exception as error:
@@ -235,10 +245,8 @@ class CohortSimulator:
                 if name in diagnosed:
                     used = measure_staleness(adapter, chunk.step, chunk.segments, met, subsets)
                     diagnosed[name].append(used[:, kept])
-            predictions, confidences, losses = (np.stack(part)[:, kept] for part in zip(*scored, strict=True))
-            pieces.append(
-                (chunk.segments[kept], chunk.images[kept], chunk.labels[kept], predictions, confidences, losses)
-            )
+            found = (np.stack(part)[:, kept] for part in zip(*scored, strict=True))
+            pieces.append((chunk.segments[kept], chunk.images[kept], chunk.labels[kept], *found))
         joined = [np.concatenate(part, axis=axis) for part, axis in zip(zip(*pieces, strict=True), _STEPS, strict=True)]
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
         clients, lengths = clients[kept], lengths[kept]

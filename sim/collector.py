@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim import tables
-from sim.adapters import adapter_name, expand
+from sim.adapters import adapter_name, capacities, expand
 from sim.errors import RunError
 from sim.records import CohortRecords, Sums, add_sums, sums_table
 from sim.scenario import Scenario
@@ -83,7 +83,7 @@ def layout_of(scenario: Scenario, folder: Path) -> Layout:
         sharded=tables.sharded_tables(scenario),
         window=scenario.report.window,
         horizon=scenario.report.horizon,
-        largest_bank=max(capacity or 0 for _, capacity in expanded),
+        largest_bank=max((capacity for one in scenario.adapters for capacity in capacities(one)), default=0),
         metadata=tables.metadata(scenario),
     )
 

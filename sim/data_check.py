@@ -101,9 +101,11 @@ class DataReport:
     def rows(self) -> Iterator[tuple[str, str]]:
         """For people."""
         grouped = f" in {self.superclasses} superclasses" if self.superclasses else ""
-        each = "one of" if self.task == "multi_class" else "any of"
+        each, one, many = (
+            ("one", "class", "classes") if self.task == "multi_class" else ("any", "attribute", "attributes")
+        )
         yield "data", self.kind
-        yield "task", f"{each} {self.classes:,} {'classes' if self.task == 'multi_class' else 'attributes'}{grouped}"
+        yield "task", f"{each} of {self.classes:,} {many}{grouped}"
         yield "images", self._both("images")
         if self.height is not None:
             yield "height, pixels", str(self.height)
@@ -112,14 +114,14 @@ class DataReport:
             yield "frames", str(self.frames)
         if self.channels is not None:
             yield "channels", str(self.channels)
-        yield "classes met", self._both("classes")
-        yield "images per class", self._both("images_per_class")
+        yield f"{many} met", self._both("classes")
+        yield f"images per {one}", self._both("images_per_class")
         if self.clients_on_both_sides is None:
             yield "natural clients", "none"
         else:
             yield "natural clients", f"{self._both('clients')}; on both sides {self.clients_on_both_sides:,}"
             yield "images per client", self._both("images_per_client")
-            yield "classes per client", self._both("classes_per_client")
+            yield f"{many} per client", self._both("classes_per_client")
         yield "missing files", _files(self.missing)
         yield "broken files", _files(self.broken)
 

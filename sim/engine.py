@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sim import tables
-from sim.adapters import adapter_name, build_adapters, expand
+from sim.adapters import adapter_name, build_adapters, expand, module_of
 from sim.artifacts import CloudArtifact, platform_key, prepare
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job, PredictionFailed
@@ -30,7 +30,7 @@ from sim.progress import Display
 from sim.protocols import steps_together
 from sim.records import cohort_tables
 from sim.report import RUN_FILE, Report, load
-from sim.scenario import IciiaAdapterSettings, Scenario
+from sim.scenario import Scenario
 from sim.scenario_file import Document, cells, read
 from sim.sinks import check_sinks, log_run
 from sim.stream import Streams
@@ -212,7 +212,7 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
         context.display.clients(before + _clients(scenario, todo), images_before) as display,
     ):
         cohorts = itertools.chain.from_iterable(todo)
-        adapters = build_adapters(list(scenario.adapters), job.modules).values()
+        adapters = build_adapters(list(scenario.adapters), job.modules, job.source).values()
         steps = steps_together(scenario, stream.lengths(np.arange(scenario.clients.count)))
         here = workers if context.address is None else 1
         check_memory(scenario, adapters, job.store.feature_dim, job.store.classes, steps, here)
@@ -246,7 +246,7 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
 
 
 def _job(scenario: Scenario, artifact: CloudArtifact) -> Job:
-    return Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.owners)
+    return Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source, artifact.owners)
 
 
 def _clients(scenario: Scenario, ranges: Sequence[range]) -> int:
@@ -267,11 +267,7 @@ def _numbers(scenario: Scenario, ranges: Sequence[range]) -> list[range]:
 def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:
     """Writes the tables that are sums over all cohorts."""
     sums = read_sums(layout.file("sums", part) for part in layout.committed())
-    modules = {
-        adapter_name(one, capacity): one.module if isinstance(one, IciiaAdapterSettings) else None
-        for one in job.scenario.adapters
-        for capacity in expand(one)
-    }
+    modules = {adapter_name(one, variant): module_of(one) for one in job.scenario.adapters for variant in expand(one)}
     adapters = CohortSimulator(job).adapters
     final = final_tables(
         sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs, layout.window, layout.horizon,

@@ -10,16 +10,18 @@ from iciia.images import frames_of
 from iciia.model import bank_vectors
 from iciia.partition import check_partitions
 from iciia.policies import make_policy
+from iciia.source import Source
 from iciia.storage import STORAGES, vector_bytes
-from sim.adapters import expand
+from iciia.testing import check_adapter, example_chunk
+from sim.adapters import adapter_class, capacities, make_own
 from sim.artifacts import image_size, outline, split
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, Problem, ScenarioError
 from sim.scenario import (
-    BackboneAdapterSettings,
     IciiaAdapterSettings,
     NoDriftSettings,
+    OwnAdapterSettings,
     OwnDriftSettings,
     PriorDriftSettings,
     RecurringDriftSettings,
@@ -76,6 +78,7 @@ def _problems(scenario: Scenario, cache: Cache, stage: StageProgress) -> Iterato
         if not subsets:
             yield from _shortages(scenario, data)
     yield from _empty_parts(scenario, data)
+    yield from _adapter_problems(scenario, data)
     yield from _dimension_problems(scenario, data)
 
 
@@ -88,10 +91,10 @@ def _attribute_problems(scenario: Scenario) -> Iterator[tuple[Key, str]]:
         if module.shortlist is not None:
             yield ("modules", name, "shortlist"), f"ranks classes, and {kind}; remove it"
     for index, adapter in enumerate(scenario.adapters):
-        if not isinstance(adapter, BackboneAdapterSettings | IciiaAdapterSettings):
+        if adapter_class(adapter).of_classes:
             yield (
                 ("adapters", index),
-                f"{adapter.kind} chooses one class, and {kind}; remove it (backbone and iciia are allowed)",
+                f"{adapter.kind} chooses one class, and {kind}; remove it (backbone, iciia and ff are allowed)",
             )
         elif isinstance(adapter, IciiaAdapterSettings):
             policy = adapter.bank.policy
@@ -113,6 +116,34 @@ def _natural_problems(scenario: Scenario, data: Images | Features) -> Iterator[t
     there = len(np.unique(data.test_clients))
     if scenario.clients.count > there:
         yield ("clients", "count"), f"got {scenario.clients.count}, and the data have {there} natural clients"
+
+
+def _adapter_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
+    """Whether adapters have what they need of the cloud, and the user's own keep what an adapter must keep."""
+    known = isinstance(data, Images) or data.classifier is not None
+    for index, adapter in enumerate(scenario.adapters):
+        key: Key = ("adapters", index)
+        if adapter.kind in ("t3a", "finetuned_head") and not known:
+            yield (
+                key,
+                f"{adapter.kind} needs the backbone's classifier; give classifier_weight [C, D] (and classifier_bias [C]) in the "
+                "train file",
+            )
+        if isinstance(adapter, OwnAdapterSettings):
+            yield from _own_adapter_problems(key, adapter, len(data.classes))
+
+
+def _own_adapter_problems(key: Key, settings: OwnAdapterSettings, classes: int) -> Iterator[tuple[Key, str]]:
+    try:
+        adapter = make_own(settings.kind, settings.arguments, Source.blank(16, classes))
+    except ValueError as error:
+        yield (*key, "arguments"), str(error)
+        return
+    try:
+        check_adapter(adapter, example_chunk(adapter.sees, classes=classes))
+    except Exception as error:  # it may do anything
+        first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        yield (*key, "kind"), f"{settings.kind} fails iciia.testing.check_adapter: {first or repr(error)}"
 
 
 def _subset_problems(scenario: Scenario, data: Images | Features) -> Iterator[tuple[Key, str]]:
@@ -235,7 +266,7 @@ def _bank_problems(scenario: Scenario, features: int) -> Iterator[tuple[Key, str
             module = scenario.modules[adapter.module]
             size = vector_bytes(features, STORAGES[adapter.bank.storage])
             vectors = bank_vectors(module.context, module.layers)
-            numbers += sum(capacity or 0 for capacity in expand(adapter)) * vectors * size
+            numbers += sum(capacities(adapter)) * vectors * size
     wanted, there = numbers * scenario.clients.cohort, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if wanted > there:
         yield (

@@ -14,6 +14,7 @@ from iciia.adapters import Adapter
 from iciia.backbone import create_backbone
 from iciia.counter import generator
 from iciia.features import ArrayStore, FeatureStore
+from iciia.source import Source
 from sim.artifacts import camera_of, create_module, device_of, feature_dim, image_size
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job
@@ -124,7 +125,9 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     features, classes = feature_dim(scenario, data), len(data.classes)
     modules = {name: create_module(one, features, classes, 0).eval() for name, one in scenario.modules.items()}
     store = _store(scenario, data, features, classes)
-    simulator = CohortSimulator(Job(scenario, data.classes.superclass, store, modules, data.test_clients))
+    simulator = CohortSimulator(
+        Job(scenario, data.classes.superclass, store, modules, Source.blank(features, classes), data.test_clients)
+    )
     lengths = simulator.stream.lengths(np.arange(scenario.clients.count))
     images, steps = int(lengths.sum()), steps_together(scenario, lengths)
     layout = layout_of(scenario, Path())

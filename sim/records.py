@@ -287,6 +287,7 @@ def _adapter_sums(
     accuracy, gain = _per_client(result, correct, adapters)
     images_before, before, images_after, after = _around(correct, drifts, window)
     within = result.within
+    persistent = _persistent(result)
     for a, name in enumerate(adapters):
         measures = {
             "clients": len(result.clients),
@@ -297,13 +298,25 @@ def _adapter_sums(
             "gain": gain[a].sum(),
             "gain_squared": (gain[a] ** 2).sum(),
             "nll": result.losses[a].sum(dtype=np.float64, where=within),
+            "top5": (result.ranks[a] < 5).sum(where=within) if result.ranks[a].min() >= 0 else np.nan,
+            "persistent": persistent,
             "images_before": images_before.sum(),
             "correct_before": before[a].sum(),
             "images_after": images_after.sum(),
             "correct_after": after[a].sum(),
         }
         for measure, value in measures.items():
-            yield "summary", name, 0, measure, value
+            if not np.isnan(value):  # what an adapter does not give is left out
+                yield "summary", name, 0, measure, value
+
+
+def _persistent(result: CohortResult) -> float:
+    """Images whose class is that of the image before, class 0 before the first: what the blind `last_label` gets right. NaN for
+    attributes."""
+    if result.labels.ndim == 3:
+        return np.nan
+    before = np.pad(result.labels[:, :-1], ((0, 0), (1, 0)))
+    return float((result.labels == before).sum(where=result.within))
 
 
 def _class_sums(result: CohortResult, adapters: Sequence[str]) -> Part:
@@ -324,6 +337,8 @@ def _calibration_sums(result: CohortResult, adapters: Sequence[str]) -> Part:
     within, right = result.within, result.right
     for a, name in enumerate(adapters):
         confidence = result.confidences[a][within].ravel()
+        if np.isnan(confidence).any():  # an adapter without probabilities
+            continue
         place = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
         measures = {
             "images": np.bincount(place, minlength=CALIBRATION_BINS),

@@ -212,7 +212,8 @@ def rendered(report: Report) -> RichTable:
     table = RichTable(box=None, pad_edge=False, header_style="bold")
     # a stream is what people expect; whatever else it is has to be said
     told = ["protocol"] if (frame.protocol != "stream").any() and "protocol" not in swept else []
-    keys = (*swept, *told, "adapter")
+    labelled = ["sees"] if (frame.sees == "past_labels").any() else []
+    keys = (*swept, *told, "adapter", *labelled)
     for name in keys:
         table.add_column(name, no_wrap=True)
     drifts = report.answers[["drop", "recovery_images"]].to_dict("records")

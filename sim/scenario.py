@@ -7,15 +7,17 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 BankCapacity = Annotated[int, Field(ge=0, le=4096)]
+Capacities = BankCapacity | Annotated[list[BankCapacity], Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+AdapterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 
 
 class Settings(BaseModel):
@@ -453,18 +455,6 @@ class ClientsSettings(Settings):
     """What clients' cameras do to their images."""
 
 
-class BackboneAdapterSettings(Settings):
-    """The backbone alone."""
-
-    kind: Literal["backbone"]
-
-
-class OracleAdapterSettings(Settings):
-    """The backbone, told which classes its client can meet now."""
-
-    kind: Literal["oracle"]
-
-
 def _named_only(value: Any) -> Any:
     """`backbone` is short for `{kind: backbone}`."""
     return {"kind": value} if isinstance(value, str) else value
@@ -483,7 +473,7 @@ class PolicySettings(Settings):
 class BankSettings(Settings):
     """What is kept of a client's past."""
 
-    capacity: BankCapacity | Annotated[list[BankCapacity], Field(min_length=1)] = 16
+    capacity: Capacities = 16
     """Most images a bank may hold; a list makes an adapter of each."""
     policy: Annotated[PolicySettings, BeforeValidator(_named_only, json_schema_input_type=str | PolicySettings)] = (
         PolicySettings(kind="fifo")
@@ -503,14 +493,125 @@ class IciiaAdapterSettings(Settings):
     """Name of one of the `modules`."""
     bank: BankSettings = BankSettings()
     """The bank."""
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")] | None = None
+    name: AdapterName | None = None
     """What reports call it, before the capacity; `iciia` if left out."""
 
 
-AnyAdapterSettings = BackboneAdapterSettings | IciiaAdapterSettings | OracleAdapterSettings
+class FfAdapterSettings(Settings):
+    """ICIIA's layers without attention."""
+
+    kind: Literal["ff"]
+    module: str
+    """Name of one of the `modules`, of context none."""
+    name: AdapterName | None = None
+    """What reports call it; `ff` if left out."""
+
+
+class PlainAdapterSettings(Settings):
+    """Adapters with nothing to set. backbone: the backbone alone. oracle: told which classes its client can meet now. oracle_prior:
+    told how likely each is. last_label: repeats the previous true label, blind."""
+
+    kind: Literal["backbone", "oracle", "oracle_prior", "last_label"]
+
+
+class WindowAdapterSettings(Settings):
+    """Adapters with a window of the latest images. prototype: nearest mean of the classes predicted there. em_prior, bbse: the
+    class prior estimated there. prior_correction: probabilities times their smoothed mean. majority_label: the most frequent true
+    label there, blind."""
+
+    kind: Literal["prototype", "em_prior", "bbse", "prior_correction", "majority_label"]
+    capacity: Capacities = 64
+    """Most images before this one; a list makes an adapter of each."""
+    name: AdapterName | None = None
+    """What reports call it, before the capacity; its kind if left out."""
+
+
+class KnnAdapterSettings(Settings):
+    """Mean probabilities of the nearest images in a window."""
+
+    kind: Literal["knn"]
+    capacity: Capacities = 64
+    """Most images before this one; a list makes an adapter of each."""
+    neighbours: PositiveInt = 10
+    """How many, the image itself counted."""
+    name: AdapterName | None = None
+    """What reports call it, before the capacity; `knn` if left out."""
+
+
+class LameAdapterSettings(Settings):
+    """Predictions of a window that agree with their neighbours'."""
+
+    kind: Literal["lame"]
+    capacity: Capacities = 64
+    """Most images before this one, at most 64; a list makes an adapter of each."""
+    affinity: Annotated[float, Field(ge=0)] = 1.0
+    """lambda, how much neighbours should agree; 0 is the backbone."""
+    name: AdapterName | None = None
+    """What reports call it, before the capacity; `lame` if left out."""
+
+
+Supports = PositiveInt | Literal["all"]
+
+
+class T3aAdapterSettings(Settings):
+    """The backbone's classifier, its rows moved by the client's most certain features."""
+
+    kind: Literal["t3a"]
+    supports: Supports | Annotated[list[Supports], Field(min_length=1)] = 20
+    """Most supports of each predicted class, or all; a list makes an adapter of each."""
+    name: AdapterName | None = None
+    """What reports call it, before the supports; `t3a` if left out."""
+
+
+class LabelledAdapterSettings(Settings):
+    """The paper's baselines that each client trains on labels of its own. finetuned_head: the backbone's classifier. prompt: an
+    embedding, through a layer trained in the cloud, added to the logits."""
+
+    kind: Literal["finetuned_head", "prompt"]
+    images: PositiveInt = 64
+    """A client's first images, which are predicted as the backbone does and then trained on once, with their labels."""
+    epochs: PositiveInt = 10
+    """Passes over them."""
+    learning_rate: PositiveFloat | None = None
+    """Of SGD; 0.01 for finetuned_head and 0.1 for prompt if left out."""
+    name: AdapterName | None = None
+    """What reports call it; its kind if left out."""
+
+
+class OwnAdapterSettings(Settings):
+    """An adapter of your own."""
+
+    kind: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*([.:][A-Za-z_][A-Za-z0-9_]*)+$")]
+    """Import path of a subclass of iciia.Adapter, package.module.Class or package.module:Class."""
+    arguments: dict[str, Any] = {}
+    """What the class is called with, beside the source; see iciia.source.Source and iciia.testing.check_adapter."""
+    name: AdapterName | None = None
+    """What reports call it; the class's name if left out."""
+
+
+_Known = (
+    PlainAdapterSettings
+    | WindowAdapterSettings
+    | KnnAdapterSettings
+    | LameAdapterSettings
+    | T3aAdapterSettings
+    | IciiaAdapterSettings
+    | FfAdapterSettings
+    | LabelledAdapterSettings
+)
+AnyAdapterSettings = _Known | OwnAdapterSettings
+
+
+def _whose(value: Any) -> str:
+    """Whether adapter settings are of a kind that we know, or name a class of the user's own."""
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "own" if isinstance(kind, str) and ("." in kind or ":" in kind) else "known"
+
+
 AdapterSettings = Annotated[
-    Annotated[AnyAdapterSettings, Field(discriminator="kind")],
-    BeforeValidator(_named_only, json_schema_input_type=Literal["backbone", "oracle"] | AnyAdapterSettings),
+    Annotated[Annotated[_Known, Field(discriminator="kind")], Tag("known")] | Annotated[OwnAdapterSettings, Tag("own")],
+    Discriminator(_whose),
+    BeforeValidator(_named_only, json_schema_input_type=str | AnyAdapterSettings),
 ]
 
 

@@ -87,20 +87,24 @@ TABLES: Mapping[str, Table] = {
             sees=pa.string(), clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(), accuracy_client_mean=pa.float64(),
             accuracy_ci_low=pa.float64(), accuracy_ci_high=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
             gain_ci_high=pa.float64(), accuracy_before_drift=pa.float64(), accuracy_after_drift=pa.float64(),
-            nll=pa.float64(), ece=pa.float64(), macs_per_image=pa.int64(), state_bytes=pa.int64(),
+            nll=pa.float64(), ece=pa.float64(), top5_accuracy=pa.float64(), macro_accuracy=pa.float64(),
+            kappa_temporal=pa.float64(), macs_per_image=pa.int64(), state_bytes=pa.int64(),
         ),
         False,
-        "an adapter; accuracy is pooled over images, the client mean and the gain (paired by client) have 95 % t-intervals "
-        "over clients, before and after are a window's worth of images on each side of the drifts",
+        "an adapter; sees is what it is shown beside images; accuracy is pooled over images, the client mean and the gain "
+        "(paired by client) have 95 % t-intervals over clients, before and after are a window's worth of images on each "
+        "side of the drifts; nll, ece and top5_accuracy are null where an adapter's scores do not tell them, "
+        "macro_accuracy is the mean over the classes that were met, and kappa_temporal is (accuracy - a) / (1 - a) with a "
+        "the accuracy of repeating the previous label",
     ),
     "overhead": Table(
         _schema(
-            adapter=pa.string(), kind=pa.string(), bank_capacity=pa.int64(), macs_per_image=pa.int64(),
-            macs_module=pa.int64(), parameters=pa.int64(), state_bytes=pa.int64(), backbone_macs=pa.int64(),
-            macs_share=pa.float64(),
+            adapter=pa.string(), kind=pa.string(), bank_capacity=pa.int64(), sees=pa.string(), macs_per_image=pa.int64(),
+            macs_module=pa.int64(), parameters=pa.int64(), state_bytes=pa.int64(), macs_training=pa.int64(),
+            backbone_macs=pa.int64(), macs_share=pa.float64(),
         ),
         False,
-        "an adapter's cost on the device by formula, per image and per client at a full bank",
+        "an adapter's cost on the device by formula, per image and per client at a full bank; macs_training once for each client",
     ),
     "aligned": Table(
         _schema(adapter=pa.string(), offset=pa.int64(), images=pa.int64(), correct=pa.float64(), accuracy=pa.float64()),
@@ -188,7 +192,9 @@ def make(name: str, columns: Mapping[str, Any] | Sequence[Mapping[str, Any]]) ->
     """A table by columns or by rows, with exactly the columns of its schema."""
     schema = TABLES[name].schema
     if isinstance(columns, Mapping):
-        return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}, schema=schema)
+        return pa.table(
+            {field.name: pa.array(columns[field.name], field.type, from_pandas=True) for field in schema}, schema=schema
+        )
     return pa.Table.from_pylist([dict(row) for row in columns], schema=schema)
 
 

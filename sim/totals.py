@@ -112,13 +112,37 @@ def _summary(sums: Sums, adapters: Mapping[str, Adapter], modules: ADAPTER_MODUL
                 "gain_ci_high": _finite(gain_high),
                 "accuracy_before_drift": _ratio(value["correct_before"], value["images_before"]),
                 "accuracy_after_drift": _ratio(value["correct_after"], value["images_after"]),
-                "nll": _finite(value["nll"] / value["images"]),
-                "ece": sum(off) / sum(float(str(b["images"])) for b in bins),
+                "nll": _finite(value["nll"] / value["images"]) if "nll" in value else None,
+                "ece": _ratio(sum(off), sum(float(str(b["images"])) for b in bins)),
+                "top5_accuracy": value["top5"] / value["images"] if "top5" in value else None,
+                "macro_accuracy": _macro_accuracy(sums, name),
+                "kappa_temporal": _kappa_temporal(value),
                 "macs_per_image": cost.macs_per_image,
                 "state_bytes": cost.state_bytes,
             }
         )
     return rows
+
+
+def _macro_accuracy(sums: Sums, name: str) -> float:
+    """Mean over classes, those that were met."""
+    images = {
+        c: value
+        for (table, of, c, measure), value in sums.items()
+        if (table, of, measure) == ("classes", name, "images")
+    }
+    return sum(sums["classes", name, c, "correct"] / count for c, count in images.items()) / len(images)
+
+
+def _kappa_temporal(value: Mapping[str, float]) -> float | None:
+    """How far an adapter is above repeating the previous label, as a share of what there is above it; null for attributes.
+
+    Source: Zliobaite et al., "Evaluation methods and decision theory for classification of streaming data with temporal
+    dependence", Machine Learning 98, 2015.
+    """
+    if "persistent" not in value:
+        return None
+    return _ratio(value["correct"] - value["persistent"], value["images"] - value["persistent"])
 
 
 def _overhead(adapters: Mapping[str, Adapter], backbone_macs: int | None) -> Rows:
@@ -130,10 +154,12 @@ def _overhead(adapters: Mapping[str, Adapter], backbone_macs: int | None) -> Row
                 "adapter": name,
                 "kind": adapter.kind,
                 "bank_capacity": adapter.capacity,
+                "sees": adapter.sees,
                 "macs_per_image": cost.macs_per_image,
                 "macs_module": cost.macs_module,
                 "parameters": cost.parameters,
                 "state_bytes": cost.state_bytes,
+                "macs_training": cost.macs_training,
                 "backbone_macs": backbone_macs,
                 "macs_share": cost.macs_per_image / backbone_macs if backbone_macs else None,
             }
@@ -186,7 +212,7 @@ def _calibration(sums: Sums, adapters: list[str]) -> Rows:
     for name in adapters:
         for number in range(CALIBRATION_BINS):
             images, correct, confidence = (
-                sums["calibration", name, number, measure] for measure in ("images", "correct", "confidence")
+                sums.get(("calibration", name, number, measure), 0.0) for measure in ("images", "correct", "confidence")
             )
             rows.append(
                 {

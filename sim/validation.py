@@ -11,21 +11,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Tag, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from iciia.cloud import BLOCK
 from iciia.policies import make_policy
-from sim.adapters import adapter_name, expand
+from iciia.source import Source
+from sim.adapters import ADAPTERS, adapter_name, capacities, check_arguments, expand, module_of, sees_of
 from sim.drift_checks import check_drift_settings, with_matrix
 from sim.errors import Problem, ScenarioError
 from sim.scenario import (
+    AnyAdapterSettings,
     BankSettings,
     ClientsSettings,
     HuggingfaceData,
     IciiaAdapterSettings,
+    LameAdapterSettings,
     ModuleSettings,
+    OwnAdapterSettings,
+    PlainAdapterSettings,
     Scenario,
+    WindowAdapterSettings,
 )
 from sim.scenario_file import Document, Key, cells
 
@@ -203,25 +209,49 @@ def _check_adapters(sections: _Sections) -> Found:
         yield ("adapters",), "has no `backbone`; add it, every gain is reported against it"
     names: dict[str, int] = {}
     for index, adapter in enumerate(adapters):
-        is_iciia = isinstance(adapter, IciiaAdapterSettings)
-        if is_iciia and modules is not None and adapter.module not in modules:
-            undefined = f"got {_shown(adapter.module)}, and `modules` is empty; define it there"
-            yield ("adapters", index, "module"), _not_one_of(adapter.module, list(modules)) if modules else undefined
-        capacities = expand(adapter)
-        module = (modules or {}).get(adapter.module) if is_iciia else None
-        if module is not None and module.context == "none" and capacities != [0]:
-            yield (
-                ("adapters", index, "bank"),
-                "the module attends to nothing and keeps no bank; set bank: {capacity: 0}",
-            )
-        if isinstance(adapter, IciiaAdapterSettings):
-            yield from _bank_problems(("adapters", index, "bank"), adapter.bank, module)
-        for capacity in capacities:
-            name = adapter_name(adapter, capacity)
+        key: Key = ("adapters", index)
+        wanted = module_of(adapter)
+        if wanted is not None and modules is not None:
+            if wanted not in modules:
+                undefined = f"got {_shown(wanted)}, and `modules` is empty; define it there"
+                yield (*key, "module"), _not_one_of(wanted, list(modules)) if modules else undefined
+            elif (modules[wanted].context == "none") != (adapter.kind == "ff"):
+                yield (*key, "module"), _WRONG_CONTEXT[adapter.kind]
+            elif isinstance(adapter, IciiaAdapterSettings):
+                yield from _module_bank_problems((*key, "bank"), adapter.bank, modules[wanted])
+        yield from _setting_problems(key, adapter)
+        for variant in expand(adapter):
+            name = adapter_name(adapter, variant)
             if name in names:
-                advice = "give one of them a `name`" if is_iciia else "remove one"
-                yield ("adapters", index), f"a second adapter is called {name!r}; {advice}"
+                advice = "remove one" if isinstance(adapter, PlainAdapterSettings) else "give one of them a `name`"
+                yield key, f"a second adapter is called {name!r}; {advice}"
             names[name] = index
+
+
+_WRONG_CONTEXT = {
+    "iciia": "has context none and attends to nothing; set kind: ff, or give a module of another context",
+    "ff": "has a context to attend to, and ff takes none; set kind: iciia, or give a module of context none",
+}
+
+
+def _setting_problems(key: Key, adapter: AnyAdapterSettings) -> Found:
+    """What is wrong with an adapter's own settings."""
+    if isinstance(adapter, IciiaAdapterSettings):
+        try:
+            make_policy(adapter.bank.policy.kind, adapter.bank.policy.arguments)
+        except ValueError as error:
+            yield (*key, "bank", "policy"), str(error)
+    elif isinstance(adapter, OwnAdapterSettings):
+        try:
+            check_arguments(adapter.kind, adapter.arguments)
+        except ValueError as error:
+            yield (*key, "kind" if "cannot be imported" in str(error) else "arguments"), str(error)
+    elif isinstance(adapter, LameAdapterSettings | WindowAdapterSettings):
+        for capacity in capacities(adapter):
+            try:
+                ADAPTERS[adapter.kind](Source.blank(1, 2), capacity)  # type: ignore[call-arg]
+            except ValueError as error:
+                yield (*key, "capacity"), str(error)
 
 
 def _check_protocol(sections: _Sections) -> Found:
@@ -234,44 +264,46 @@ def _check_protocol(sections: _Sections) -> Found:
             ("clients", "drift"),
             f"{protocol} has no time in which anything could drift; set kind: none, or protocol: stream",
         )
+    images = None if clients is None else clients.images
     for index, adapter in enumerate(sections.get("adapters") or []):
-        if isinstance(adapter, IciiaAdapterSettings):
-            for name, message in _set_problems(protocol, adapter.bank, None if clients is None else clients.images):
-                yield ("adapters", index, "bank", name), message
+        key: Key = ("adapters", index)
+        if sees_of(adapter) == "past_labels":
+            yield key, f"{adapter.kind} sees past labels, and {protocol} has no past; remove it"
+        bank = isinstance(adapter, IciiaAdapterSettings)
+        if bank:
+            yield from _stream_bank_problems((*key, "bank"), protocol, adapter.bank)
+        for message in _set_problems(protocol, capacities(adapter), images):
+            yield (*key, "bank", "capacity") if bank else (*key, "capacity"), message
 
 
-def _set_problems(protocol: str, bank: BankSettings, images: int | Literal["all"] | None) -> Iterator[tuple[str, str]]:
+def _stream_bank_problems(key: Key, protocol: str, bank: BankSettings) -> Found:
     """What a bank cannot be if it is the other images of a set."""
     for name in ("policy", "storage", "diagnostics"):
         if getattr(bank, name) != BankSettings.model_fields[name].get_default():
-            yield name, f"is of a stream's bank, and with {protocol} a bank is the other images of a set; remove it"
-    largest = max(_capacities(bank))
+            message = f"is of a stream's bank, and with {protocol} a bank is the other images of a set; remove it"
+            yield (*key, name), message
+
+
+def _set_problems(protocol: str, banks: list[int], images: int | Literal["all"] | None) -> Iterator[str]:
+    """What is wrong with capacities if banks are the other images of a set."""
+    largest = max(banks, default=0)
     if isinstance(images, int) and largest >= images:
-        yield "capacity", f"got {largest}, and each of a client's {images} images has {images - 1} others; lower it"
+        yield f"got {largest}, and each of a client's {images} images has {images - 1} others; lower it"
     if largest > MOST_IN_A_SET:
-        yield "capacity", f"got {largest}: {protocol} computes every set anew; {MOST_IN_A_SET} or less"
+        yield f"got {largest}: {protocol} computes every set anew; {MOST_IN_A_SET} or less"
 
 
-def _capacities(bank: BankSettings) -> list[int]:
-    return bank.capacity if isinstance(bank.capacity, list) else [bank.capacity]
-
-
-def _bank_problems(key: Key, bank: BankSettings, module: ModuleSettings | None) -> Found:
-    try:
-        make_policy(bank.policy.kind, bank.policy.arguments)
-    except ValueError as error:
-        yield (*key, "policy"), str(error)
-    capacities = _capacities(bank)
-    if module is None:
-        return
+def _module_bank_problems(key: Key, bank: BankSettings, module: ModuleSettings) -> Found:
+    """What is wrong with a bank for the module that uses it."""
     as_set = module.context == "set" and module.layers > 1
-    if as_set and max(capacities) > MOST_IN_A_SET:
+    largest = max(bank.capacity) if isinstance(bank.capacity, list) else bank.capacity
+    if as_set and largest > MOST_IN_A_SET:
         yield (
             (*key, "capacity"),
-            f"got {max(capacities)}: the set context computes all pairs of a bank anew for every image; "
+            f"got {largest}: the set context computes all pairs of a bank anew for every image; "
             f"{MOST_IN_A_SET} or less, or set context: stream",
         )
-    if bank.diagnostics and (as_set or module.context == "none"):
+    if bank.diagnostics and as_set:
         yield (*key, "diagnostics"), "measures the stream context only; remove it, or set context: stream"
 
 
@@ -330,7 +362,9 @@ _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "list_type": lambda c: "a list",
     "model_attributes_type": lambda c: "keys and values",
     "model_type": lambda c: "keys and values",
-    "string_pattern_mismatch": lambda c: "letters, digits, '_', '.', '+' and '-' only",
+    "string_pattern_mismatch": lambda c: (
+        "package.module.Class" if ":" in c["pattern"] else "letters, digits, '_', '.', '+' and '-' only"
+    ),
     "string_type": lambda c: "text",
     "too_short": lambda c: f"at least {c['min_length']} entry",
 }
@@ -388,7 +422,10 @@ def _step(kind: Any, part: str | int) -> Any:
             return None
         return _strip(field.annotation)
     if get_origin(kind) in (Union, types.UnionType):
-        for member in map(_strip, get_args(kind)):
+        for written in get_args(kind):
+            member = _strip(written)
+            if any(isinstance(tag, Tag) and tag.tag == part for tag in getattr(written, "__metadata__", ())):
+                return member
             if isinstance(member, type) and issubclass(member, BaseModel):
                 tag = member.model_fields.get("kind")
                 tags = get_args(tag.annotation) if tag is not None and get_origin(tag.annotation) is Literal else ()

@@ -1,8 +1,12 @@
-"""Miniature copies of published data sets, in the layouts in which they are published: real images and videos, few of them."""
+"""Miniature copies of published data sets, in the layouts in which they are published: real images and videos, few of them.
+
+python tests/miniatures.py celeba data/celeba
+"""
 
 import csv
 import itertools
 import json
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -202,3 +206,6 @@ MINIATURES: dict[str, Callable[[Path], Path]] = {
     "ucf101": ucf101,
 }
 """By `data.kind`."""
+
+if __name__ == "__main__":
+    MINIATURES[sys.argv[1]](Path(sys.argv[2]))

@@ -1,9 +1,45 @@
-"""Adapters: what turns features, backbone logits and a client's own past into a prediction."""
+"""Adapters: what turns features, backbone logits and a client's own past into a prediction; one in each file."""
 
 from iciia.adapters.attention import IciiaAdapter
 from iciia.adapters.backbone import BackboneAdapter
-from iciia.adapters.base import Adapter, Chunk
+from iciia.adapters.base import Adapter, Chunk, Gives, Sees, log_scores
+from iciia.adapters.bbse import BbseAdapter
+from iciia.adapters.em_prior import EmPriorAdapter
+from iciia.adapters.ff import FeedForwardAdapter
+from iciia.adapters.finetuned_head import FinetunedHeadAdapter
+from iciia.adapters.knn import KnnAdapter
+from iciia.adapters.lame import LameAdapter
+from iciia.adapters.last_label import LastLabelAdapter
+from iciia.adapters.majority_label import MajorityLabelAdapter
 from iciia.adapters.oracle import OracleAdapter
+from iciia.adapters.oracle_prior import OraclePriorAdapter
+from iciia.adapters.prior_correction import PriorCorrectionAdapter
+from iciia.adapters.prompt import PromptAdapter
+from iciia.adapters.prototype import PrototypeAdapter
+from iciia.adapters.t3a import T3aAdapter
 from iciia.overhead import Cost
 
-__all__ = ["Adapter", "BackboneAdapter", "Chunk", "Cost", "IciiaAdapter", "OracleAdapter"]
+__all__ = [
+    "Adapter",
+    "BackboneAdapter",
+    "BbseAdapter",
+    "Chunk",
+    "Cost",
+    "EmPriorAdapter",
+    "FeedForwardAdapter",
+    "FinetunedHeadAdapter",
+    "Gives",
+    "IciiaAdapter",
+    "KnnAdapter",
+    "LameAdapter",
+    "LastLabelAdapter",
+    "MajorityLabelAdapter",
+    "OracleAdapter",
+    "OraclePriorAdapter",
+    "PriorCorrectionAdapter",
+    "PromptAdapter",
+    "PrototypeAdapter",
+    "Sees",
+    "T3aAdapter",
+    "log_scores",
+]

@@ -31,6 +31,7 @@ class IciiaAdapter(Adapter):
     """
 
     kind = "iciia"
+    of_classes = False
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ class BackboneAdapter(Adapter):
     """Predicts what the backbone predicts."""
 
     kind = "backbone"
+    of_classes = False
 
     def start(self, clients: NDArray[np.int64], seed: int) -> None:
         return None

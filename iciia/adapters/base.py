@@ -13,7 +13,8 @@ from torch import Tensor
 from iciia.overhead import Cost
 from iciia.policies import Evidence
 
-Sees = Literal["images", "prior"]
+Sees = Literal["images", "prior", "past_labels"]
+Gives = Literal["probabilities", "ranking", "label"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,14 @@ class Chunk:
         features: The backbone's features, [K, T, D].
         logits: The backbone's logits, [K, T, C].
         prior: The true class prior at each step, [K, T, C], for adapters that declare `sees = "prior"`; None for all others.
+        past_labels: The true class of the image before each step, int64 [K, T], -1 at a stream's start, for adapters that declare
+            `sees = "past_labels"`; None for all others. So no chunk holds the label of its own last image.
     """
 
     features: Tensor
     logits: Tensor
     prior: Tensor | None = None
+    past_labels: Tensor | None = None
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -37,10 +41,10 @@ class Chunk:
 
     def at(self, places: NDArray[np.int64]) -> "Chunk":
         """The images at some places, [K, n] or the same [n] for all clients, in that order."""
-        parts = (self.features, self.logits) if self.prior is None else (self.features, self.logits, self.prior)
         index = torch.from_numpy(np.broadcast_to(places, (len(self.features), places.shape[-1])).copy())
         rows = torch.arange(len(index)).unsqueeze(1)
-        return Chunk(*(part[rows, index] for part in parts))
+        prior = None if self.prior is None else self.prior[rows, index]
+        return Chunk(self.features[rows, index], self.logits[rows, index], prior)
 
 
 class Adapter(ABC):
@@ -48,11 +52,21 @@ class Adapter(ABC):
 
     A state is whatever `start` returns; it must be picklable and is never shared between clients. `predict` must be causal:
     the scores at step t may use the chunk up to and including t and the state, and splitting a chunk must change nothing but
-    the last bits.
+    the last bits. `iciia.testing.check_adapter` checks all that.
+
+    Attributes:
+        kind: What scenarios call it.
+        sees: What it is shown beside images; every table says so.
+        gives: What its scores are. `probabilities`: their softmax is to be believed. `ranking`: only their order means something,
+            so there is no likelihood and no calibration. `label`: only the highest does.
+        of_classes: Whether it takes an image to have one class; attributes are refused then.
+        capacity: The most images that it remembers of a client, if that is a setting.
     """
 
     kind: ClassVar[str]
     sees: ClassVar[Sees] = "images"
+    gives: ClassVar[Gives] = "probabilities"
+    of_classes: ClassVar[bool] = True
     capacity: int | None = None
 
     @abstractmethod
@@ -83,3 +97,20 @@ class Adapter(ABC):
     @abstractmethod
     def cost(self) -> Cost:
         """What one client pays for one image."""
+
+
+def checked_capacity(capacity: int, least: int = 0) -> int:
+    """The capacity.
+
+    Raises:
+        ValueError: It is no such number.
+    """
+    if isinstance(capacity, bool) or not isinstance(capacity, int) or capacity < least:
+        raise ValueError(f"got a capacity of {capacity!r}; expected an integer of {least} or more")
+    return capacity
+
+
+def log_scores(probabilities: Tensor) -> Tensor:
+    """Scores, float32, whose softmax is the given probabilities, of any sum. What is 0 counts as the smallest float32, 1e-38."""
+    shares = probabilities / probabilities.sum(dim=-1, keepdim=True)
+    return shares.float().clamp_min(torch.finfo(torch.float32).tiny).log()

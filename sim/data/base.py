@@ -75,6 +75,7 @@ class Features:
         test: For the clients' streams.
         train_clients: Natural client of each training image, int64 [M], numbered from 0; None if the data have none.
         test_clients: Natural client of each test image; one and the same client may be on both sides.
+        classifier: Weight [C, D] and bias [C] of the backbone's classifier, float32; None if it is unknown.
     """
 
     key: Mapping[str, Any]
@@ -83,6 +84,7 @@ class Features:
     test: FeatureStore
     train_clients: NDArray[np.int64] | None = None
     test_clients: NDArray[np.int64] | None = None
+    classifier: tuple[NDArray[np.float32], NDArray[np.float32] | None] | None = None
 
 
 def read_superclasses(path: Path, num_classes: int) -> tuple[NDArray[np.int64], list[str]]:

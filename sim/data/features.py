@@ -42,7 +42,8 @@ def open_features(train: Path, test: Path, superclasses: Path | None) -> Feature
     if (train_clients is None) != (test_clients is None):
         without = train if train_clients is None else test
         raise DataError(f"{without}: has no array 'clients', and the other file has; give it in both or in none")
-    return Features(key, Classes(names, *groups), train_store, test_store, train_clients, test_clients)
+    classifier = _read_classifier(train, stores[0].feature_dim, num_classes)
+    return Features(key, Classes(names, *groups), train_store, test_store, train_clients, test_clients, classifier)
 
 
 def _read(path: Path) -> tuple[ArrayStore, NDArray[np.int64] | None]:
@@ -83,6 +84,28 @@ def _read(path: Path) -> tuple[ArrayStore, NDArray[np.int64] | None]:
             )
         clients = clients.astype(np.int64)
     return ArrayStore(features.astype(np.float32), logits.astype(np.float32), labels.astype(np.int64)), clients
+
+
+def _read_classifier(
+    path: Path, features: int, classes: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None] | None:
+    """The backbone's classifier, if the file holds it."""
+    with np.load(path, allow_pickle=False) as file:
+        found = {name: file[name] for name in ("classifier_weight", "classifier_bias") if name in file.files}
+    for name, shape in (("classifier_weight", (classes, features)), ("classifier_bias", (classes,))):
+        array = found.get(name)
+        if array is None:
+            continue
+        if array.shape != shape or not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
+            raise DataError(
+                f"{path}: {name} is {array.dtype} {list(array.shape)}; expected finite floats {list(shape)}, the backbone's own"
+            )
+        found[name] = array.astype(np.float32)
+    if "classifier_weight" not in found:
+        if found:
+            raise DataError(f"{path}: has classifier_bias and no classifier_weight; give both, or the weight alone")
+        return None
+    return found["classifier_weight"], found.get("classifier_bias")
 
 
 def _digest(path: Path) -> str:

@@ -99,4 +99,7 @@ def open_synthetic(
     }  # fmt: skip
     names = [f"class {c}" for c in range(classes)]
     groups = [f"superclass {s}" for s in range(superclasses)]
-    return Features(key, Classes(names, superclass.astype(np.int64), groups), stores[0], stores[1])
+    classifier = weight.astype(np.float32), bias.astype(np.float32)
+    return Features(
+        key, Classes(names, superclass.astype(np.int64), groups), stores[0], stores[1], classifier=classifier
+    )

@@ -6,45 +6,158 @@ import numpy as np
 import pytest
 import torch
 
-from iciia import ICIIA, Adapter, BackboneAdapter, Chunk, IciiaAdapter, OracleAdapter
+from iciia import (
+    ICIIA,
+    Adapter,
+    BackboneAdapter,
+    BbseAdapter,
+    Chunk,
+    Cost,
+    EmPriorAdapter,
+    FeedForwardAdapter,
+    FinetunedHeadAdapter,
+    IciiaAdapter,
+    KnnAdapter,
+    LameAdapter,
+    LastLabelAdapter,
+    MajorityLabelAdapter,
+    OracleAdapter,
+    OraclePriorAdapter,
+    PriorCorrectionAdapter,
+    PromptAdapter,
+    PrototypeAdapter,
+    Source,
+    T3aAdapter,
+)
 from iciia.policies import make_policy
-from iciia.testing import check_adapter
+from iciia.testing import allocated_bytes, check_adapter, example_chunk
 
-K, T, D, C = 3, 9, 16, 5
+K, T, D, C = 3, 9, 16, 6
 
 
 def adapters() -> list[Adapter]:
     torch.manual_seed(0)
     module = ICIIA(features=D, classes=C, heads=2, partitions=2)
-    torch.nn.init.normal_(module.classifier.weight)
-    as_set = ICIIA(features=D, classes=C, heads=2, partitions=2, context="set")
-    torch.nn.init.normal_(as_set.classifier.weight)
+    set_module = ICIIA(features=D, classes=C, heads=2, partitions=2, context="set", head="replaced")
     replaced = ICIIA(features=D, classes=C, layers=1, heads=2, context="set", head="replaced")
-    nobody = ICIIA(features=D, classes=C, heads=2, context="none", head="replaced")
+    feed_forward = ICIIA(features=D, classes=C, heads=2, partitions=2, context="none")
+    for one in (module, feed_forward):
+        torch.nn.init.normal_(one.classifier.weight)
+    source = Source.blank(D, C)
     return [
         BackboneAdapter(),
         OracleAdapter(),
         IciiaAdapter(module, 0),
         IciiaAdapter(module, 4),
-        IciiaAdapter(as_set, 0),
-        IciiaAdapter(as_set, 4),
+        IciiaAdapter(module, 5, policy=make_policy("reservoir")),
+        IciiaAdapter(set_module, 0),
+        IciiaAdapter(set_module, 4),
         IciiaAdapter(replaced, 7),
-        IciiaAdapter(nobody, 0),
+        FeedForwardAdapter(feed_forward),
+        KnnAdapter(source, 8, 3),
+        KnnAdapter(source, 0),
+        PrototypeAdapter(source, 8),
+        T3aAdapter(source, 1),
+        T3aAdapter(source, 2),
+        T3aAdapter(source, None),
+        LameAdapter(source, 8),
+        EmPriorAdapter(source, 8),
+        EmPriorAdapter(source),
+        BbseAdapter(source, 8),
+        PriorCorrectionAdapter(source, 8),
+        OraclePriorAdapter(source),
+        LastLabelAdapter(source),
+        MajorityLabelAdapter(source, 1),
+        MajorityLabelAdapter(source, 5),
+        FinetunedHeadAdapter(source, 10, 2),
+        PromptAdapter(source, 10, 2),
     ]
 
 
 def chunk() -> Chunk:
     generator = torch.Generator().manual_seed(1)
-    prior = torch.tensor([0.5, 0.0, 0.5, 0.0, 0.0]).expand(K, T, C)
+    prior = torch.tensor([0.5, 0.0, 0.5, 0.0, 0.0, 0.0]).expand(K, T, C)
     return Chunk(torch.randn(K, T, D, generator=generator), torch.randn(K, T, C, generator=generator), prior)
 
 
-every_adapter = pytest.mark.parametrize("adapter", adapters(), ids=lambda a: f"{a.kind}-{a.capacity}")
+every_adapter = pytest.mark.parametrize("adapter", adapters(), ids=lambda a: a.kind)
 
 
 @every_adapter
 def test_every_adapter_passes_the_shipped_checks(adapter: Adapter) -> None:
-    check_adapter(adapter, chunk())
+    check_adapter(adapter, example_chunk(adapter.sees))
+
+
+class Peeking(BackboneAdapter):
+    """Looks at the labels without saying so."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        if chunk.past_labels is None:
+            return chunk.logits, None
+        return chunk.logits + torch.nn.functional.one_hot(chunk.past_labels.clamp_min(0), C), None
+
+
+class Mixing(BackboneAdapter):
+    """Lets clients meet."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        return chunk.logits - chunk.logits.mean(dim=0), None
+
+
+class Foreseeing(BackboneAdapter):
+    """Looks ahead."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        return chunk.logits - chunk.logits.mean(dim=1, keepdim=True), None
+
+
+class Hoarding(Adapter):
+    """Keeps more than it states."""
+
+    kind = "hoarding"
+
+    def start(self, clients: np.ndarray, seed: int) -> torch.Tensor:
+        return torch.zeros(len(clients), 7)
+
+    def predict(self, state: torch.Tensor, chunk: Chunk) -> tuple[torch.Tensor, torch.Tensor]:
+        return chunk.logits, state[:, :1]  # a view: all of it stays in memory
+
+    def cost(self) -> Cost:
+        return Cost(state_bytes=4)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        (Peeking(), r"looks at more than it declares to see \(images\)"),
+        (Mixing(), "a client alone scores differently from the same client among others"),
+        (Foreseeing(), "one image at a time scores differently from the chunk"),
+        (Hoarding(), "a client's state takes 28 bytes after 24 images, and 4 are stated"),
+    ],
+    ids=["peeking", "mixing", "foreseeing", "hoarding"],
+)
+def test_the_shipped_checks_find_what_is_wrong(adapter: Adapter, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_adapter(adapter, example_chunk())
+
+
+def test_supports_fill_up_to_what_is_stated() -> None:
+    """Six classes with two supports each are full after 60 images of all classes."""
+    adapter = T3aAdapter(Source.blank(D, C), 2)
+    generator = torch.Generator().manual_seed(3)
+    logits = 99 * torch.nn.functional.one_hot(torch.arange(60) % C, C).float().unsqueeze(0)  # surer than of any row
+    state = adapter.start(np.arange(1), 0)
+    for start in range(0, 60, 20):
+        part = slice(start, start + 20)
+        _, state = adapter.predict(state, Chunk(torch.randn(1, 20, D, generator=generator), logits[:, part]))
+    assert not state.row.any()
+    assert allocated_bytes(state) == adapter.cost().state_bytes == 2 * C * (4 * D + 8) + C
+
+
+def test_a_tuned_head_takes_what_is_stated() -> None:
+    adapter = FinetunedHeadAdapter(Source.blank(D, C), 4)
+    _, state = adapter.predict(adapter.start(np.arange(K), 0), example_chunk("past_labels"))
+    assert allocated_bytes(state) == K * adapter.cost().state_bytes == K * 4 * C * (D + 1)
 
 
 def test_diagnostics_tell_what_attention_used() -> None:

@@ -118,6 +118,15 @@ def test_temperature_is_recovered() -> None:
     assert fit_temperature(logits * 3, labels) == pytest.approx(3.0, rel=0.03)
 
 
+def test_few_images_that_are_all_right_make_no_certainty() -> None:
+    """50 images predicted rightly by a margin of 4 over 9 other classes: at the optimum a uniform label has one chance in 51."""
+    labels = np.arange(50) % 10
+    logits = 4.0 * np.eye(10)[labels]
+    temperature = fit_temperature(logits, labels)
+    p = np.exp(4 / temperature) / (np.exp(4 / temperature) + 9)
+    assert p == pytest.approx(1 - 1 / 51 * 9 / 10, abs=1e-4)
+
+
 def test_confusion_by_hand() -> None:
     logits = np.log(np.array([[0.8, 0.2], [0.4, 0.6], [0.5, 0.5], [0.9, 0.1]]))
     found = confusion_matrix(logits, np.array([0, 1, 1, 0]), temperature=1.0)

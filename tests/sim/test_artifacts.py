@@ -25,9 +25,7 @@ def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
     overrides += ["cloud.threads=1"]
     overrides += [f"modules.{module}.steps=3" for module in values.get("modules", {})]
     iciia = [
-        i
-        for i, adapter in enumerate(values["adapters"])
-        if isinstance(adapter, dict) and values["modules"][adapter["module"]]["context"] != "none"
+        i for i, adapter in enumerate(values["adapters"]) if isinstance(adapter, dict) and adapter["kind"] == "iciia"
     ]
     overrides += [f"adapters.{i}.bank.capacity=[0, 4]" for i in iciia]
     overrides += ["data.train_images=20"] if values["data"]["kind"] == "glyphs" else []

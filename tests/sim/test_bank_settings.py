@@ -7,6 +7,7 @@ import pytest
 
 from iciia.adapters import IciiaAdapter
 from iciia.policies import POLICIES, Decay
+from iciia.source import Source
 from sim import ScenarioError
 from sim.adapters import build_adapters
 from sim.cache import Cache
@@ -33,7 +34,7 @@ def test_every_policy_by_name(tiny: Make, name: str) -> None:
 def test_an_own_policy_by_import_path(tiny: Make) -> None:
     policy = {"kind": "iciia.policies.decay:Decay", "arguments": {"window": 7}}
     scenario = validate(with_bank(tiny, policy=policy, capacity=4))
-    (adapter,) = build_adapters([scenario.adapters[1]], {"stream": _module()}).values()
+    (adapter,) = build_adapters([scenario.adapters[1]], {"stream": _module()}, Source.blank(32, 24)).values()
     assert isinstance(adapter, IciiaAdapter)
     assert isinstance(adapter.policy, Decay)
     assert adapter.policy.window == 7

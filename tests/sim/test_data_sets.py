@@ -21,8 +21,11 @@ from scipy.io import savemat
 from sim.artifacts import split
 from sim.cache import Cache
 from sim.data import Images, open_data
-from sim.errors import DataError
+from sim.errors import DataError, ScenarioError
+from sim.feasibility import check_data
 from sim.scenario import Data, Scenario
+from sim.scenario_file import read
+from sim.validation import validate
 
 Miniature = Callable[[str], Path]
 SEED = 3
@@ -270,6 +273,12 @@ def test_a_person_whose_images_are_gone_is_no_client(copy: Callable[[str], Path]
         (folder / "img_align_celeba" / f"{number:06d}.jpg").unlink()
     data = opened(folder, "celeba", unreadable_share=0.1)
     assert np.unique(data.test_clients).tolist() == [8, 10]  # type: ignore[arg-type]
+    document = read("paper/celeba").override(
+        [f"data.path={folder}", "data.unreadable_share=0.1", "clients.count=3", "sweep={}"]
+    )
+    with pytest.raises(ScenarioError) as caught:
+        check_data(document, validate(document), Cache())
+    assert str(caught.value) == ("paper/celeba: 1 problem\n  clients.count  got 3, and the data have 2 natural clients")
 
 
 def test_leaf_names_people_by_number(copy: Callable[[str], Path]) -> None:

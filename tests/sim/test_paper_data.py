@@ -50,7 +50,7 @@ OTHER_BACKBONE = {"model": "test_resnet", "weights": "train", "image_size": 24, 
 
 
 def with_bank(adapter: str | dict[str, Any]) -> bool:
-    return isinstance(adapter, dict) and adapter["name"] != "ff"
+    return isinstance(adapter, dict) and adapter["kind"] == "iciia"
 
 
 def reduced(name: str, folder: Path) -> list[str]:
@@ -107,9 +107,9 @@ def test_a_scenario_from_files_to_report(name: str, miniature: Miniature, tmp_pa
             superclasses = report.classes.superclass.unique().tolist()
             assert set(superclasses) <= set(data.classes.superclass_names)
         assert report.summary.images.tolist() == [clients.images.sum()] * len(report.summary)
-        modules = [row.adapter for row in report.summary.itertuples() if row.kind == "iciia"]
+        modules = [row.adapter for row in report.summary.itertuples() if row.kind in ("iciia", "ff")]
         banks = [f"{one}-{capacity}" for one in ("ICIIA-B", "ICIIA-T", "stream") for capacity in (0, 3)]
-        assert modules == (banks if "drift" in name else ["ff-0", *banks])
+        assert modules == (banks if "drift" in name else ["ff", *banks])
         assert report.run["scenario"]["protocol"] == chosen.get("protocol", "stream")
         chance = 0.5 if data.test.labels.ndim == 2 else 1 / len(data.classes)
         accuracy = report.summary.set_index("adapter").accuracy["backbone"]

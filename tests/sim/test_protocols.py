@@ -54,7 +54,7 @@ def settings(tiny: Make) -> Make:
             adapters=[
                 "backbone",
                 *({"kind": "iciia", "name": name, "module": name, "bank": bank} for name in ("set", "residual", "stream")),
-                {"kind": "iciia", "name": "ff", "module": "ff", "bank": {"capacity": 0}},
+                {"kind": "ff", "module": "ff"},
                 "oracle",
             ],
             report={"window": 10, "events": True},
@@ -103,7 +103,7 @@ def test_a_run_is_the_module_on_the_sets(
     images = backbone.image.to_numpy().reshape(6, IMAGES)
     for name, module in artifact.modules.items():
         for capacity in CAPACITIES if module.context != "none" else [0]:
-            rows = events[events.adapter == f"{name}-{capacity}"]
+            rows = events[events.adapter == (name if module.context == "none" else f"{name}-{capacity}")]
             confidences = rows.confidence.to_numpy().reshape(6, IMAGES)
             predictions = rows.prediction.to_numpy().reshape(6, IMAGES)
             for client in (0, 5):
@@ -127,7 +127,7 @@ def test_no_other_image_changes_nothing(protocol: str, reports: dict[str, sim.Re
 def test_both_protocols_show_the_same_images(reports: dict[str, sim.Report]) -> None:
     """And those that a stream of the same scenario shows; an adapter without a bank does not feel the difference."""
     one, other = (reports[name].events for name in PROTOCOLS)
-    for adapter in ("backbone", "oracle", "ff-0"):
+    for adapter in ("backbone", "oracle", "ff"):
         pd.testing.assert_frame_equal(
             one[one.adapter == adapter].drop(columns="confidence"),
             other[other.adapter == adapter].drop(columns="confidence"),

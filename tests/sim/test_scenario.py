@@ -49,7 +49,8 @@ patience)
   line 11  clients.subset.reserve_ratio   got 2; expected 1 or less
   line 12  clients.drift.kind             got "gradul"; did you mean "gradual"? (none, sudden, gradual, \
 incremental, recurring, prior, own)
-  line 14  adapters[0].kind               got "backbon"; did you mean "backbone"? (backbone, iciia, oracle)
+  line 14  adapters[0].kind               got "backbon"; did you mean "backbone"? (backbone, oracle, oracle_prior, last_label, \
+prototype, em_prior, bbse, prior_correction, majority_label, knn, lame, t3a, iciia, ff, finetuned_head, prompt)
   line 15  adapters[1].bank.capacity[1]   got -1; expected 0 or more
   line 16  adapters[2].bank               got 3; expected keys and values
   line 16  adapters[2].module             is missing

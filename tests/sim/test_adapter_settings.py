@@ -1,0 +1,263 @@
+"""Adapters in scenarios: every kind by name, own ones by import path and checked, bad ones refused; what reports say of each."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import recall_score
+
+import sim
+from iciia import Source
+from iciia.adapters import T3aAdapter
+from sim.adapters import ADAPTERS, build_adapters
+from sim.artifacts import prepare
+from sim.cache import Cache
+from sim.errors import ScenarioError
+from sim.feasibility import check_data
+from sim.progress import Display
+from sim.report import rendered
+from sim.scenario_file import read
+from sim.validation import validate
+
+Make = Callable[..., dict[str, Any]]
+
+OWN = '''
+import torch
+from iciia import Adapter, Cost
+
+
+class Sharper(Adapter):
+    """The backbone's logits, multiplied."""
+
+    kind = "sharper"
+
+    def __init__(self, source, factor=2.0):
+        if factor <= 0:
+            raise ValueError(f"got a factor of {factor}; expected more than 0")
+        self.factor = factor
+
+    def start(self, clients, seed):
+        return None
+
+    def predict(self, state, chunk):
+        return self.factor * chunk.logits, None
+
+    def cost(self):
+        return Cost()
+
+
+class Crowd(Sharper):
+    """Lets clients meet."""
+
+    def predict(self, state, chunk):
+        return chunk.logits - chunk.logits.mean(dim=0), None
+
+
+class Nothing:
+    pass
+'''
+
+EVERY = [
+    "backbone", {"kind": "iciia", "module": "stream", "bank": {"capacity": [0, 4]}}, {"kind": "ff", "module": "ff"},
+    {"kind": "knn", "capacity": [4, 16], "neighbours": 3}, "prototype", {"kind": "t3a", "supports": [2, "all"]},
+    {"kind": "lame", "capacity": 8}, "em_prior", "bbse", "prior_correction", "oracle", "oracle_prior", "last_label",
+    {"kind": "majority_label", "capacity": 10}, {"kind": "finetuned_head", "images": 20}, {"kind": "prompt", "images": 20},
+    {"kind": "my_adapters.Sharper", "arguments": {"factor": 3.0}}, {"kind": "my_adapters:Sharper", "name": "mild"},
+]  # fmt: skip
+
+MODULES = {
+    "stream": {"layers": 2, "heads": 2, "partitions": 4, "steps": 60, "length": 24, "batch": 4},
+    "ff": {"context": "none", "layers": 1, "heads": 2, "partitions": 4, "steps": 32, "length": 24, "batch": 4},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_module(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A folder with `my_adapters.py` that Python can import from."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "my_adapters.py").write_text(OWN)
+    sys.path.insert(0, str(folder))
+    yield
+    sys.path.remove(str(folder))
+    sys.modules.pop("my_adapters", None)
+
+
+@pytest.fixture(scope="module")
+def report(tiny: Make, tmp_path_factory: pytest.TempPathFactory) -> sim.Report:
+    """A run of every kind of adapter, in runs of four images of a class on average."""
+    clients = {"count": 6, "images": 60, "cohort": 4, "chunk": 16, "order": {"run_length": 4.0}}
+    scenario = tiny(adapters=EVERY, modules=MODULES, clients=clients)
+    return sim.run(scenario, out=tmp_path_factory.mktemp("runs") / "every", workers=0, quiet=True)
+
+
+def test_every_kind_runs_under_its_name(report: sim.Report) -> None:
+    assert set(report.summary.kind) == {*ADAPTERS, "sharper"}
+    assert report.summary.adapter.tolist() == [
+        "backbone", "iciia-0", "iciia-4", "ff", "knn-4", "knn-16", "prototype-64", "t3a-2", "t3a-all", "lame-8", "em_prior-64",
+        "bbse-64", "prior_correction-64", "oracle", "oracle_prior", "last_label", "majority_label-10", "finetuned_head", "prompt",
+        "Sharper", "mild",
+    ]  # fmt: skip
+
+
+def test_tables_say_what_adapters_see(report: sim.Report) -> None:
+    sees = report.summary.set_index("adapter").sees
+    past = {"last_label", "majority_label-10", "finetuned_head", "prompt"}
+    assert set(sees[sees == "past_labels"].index) == past
+    assert set(sees[sees == "prior"].index) == {"oracle", "oracle_prior"}
+    assert report.overhead.set_index("adapter").sees.equals(sees)
+    assert [column.header for column in rendered(report).columns[:2]] == ["adapter", "sees"]
+    assert not report.answers.set_index("adapter").loc[sorted(past)].on_macs_frontier.any()
+
+
+def test_what_scores_do_not_tell_is_null(report: sim.Report) -> None:
+    summary = report.summary.set_index("adapter")
+    blind, ranking = ["last_label", "majority_label-10"], ["prototype-64", "t3a-2", "t3a-all"]
+    others = summary.index.difference([*blind, *ranking])
+    for column in ("nll", "ece"):
+        assert summary[column].isna().loc[[*blind, *ranking]].all()
+        assert summary[column].notna().loc[others].all()
+    assert set(summary.index[summary.top5_accuracy.isna()]) == set(blind)
+    events, clients = report.events, report.clients
+    assert events[events.adapter.isin(blind)].confidence.isna().all()
+    assert clients[clients.adapter.isin(ranking)].nll.isna().all()
+    assert clients[clients.adapter == "knn-4"].nll.notna().all()
+
+
+def test_accuracies_follow_from_events(report: sim.Report) -> None:
+    summary = report.summary.set_index("adapter")
+    events = report.events.sort_values(["client", "step"])
+    for name, rows in events.groupby("adapter", observed=True):
+        right = rows.prediction == rows.label
+        assert summary.accuracy[name] == pytest.approx(right.mean())
+        macro = recall_score(rows.label, rows.prediction, labels=rows.label.unique(), average="macro")
+        assert summary.macro_accuracy[name] == pytest.approx(macro)
+        before = rows.groupby("client").label.shift(fill_value=0)
+        persistent = (rows.label == before).mean()
+        assert summary.kappa_temporal[name] == pytest.approx((right.mean() - persistent) / (1 - persistent))
+    assert summary.kappa_temporal["last_label"] == 0.0
+    assert summary.accuracy["last_label"] > 0.6  # runs of four: three in four repeat
+    assert (summary.top5_accuracy.dropna() >= summary.accuracy[summary.top5_accuracy.notna()]).all()
+
+
+def test_top5_of_the_backbone(report: sim.Report, tiny: Make) -> None:
+    """Counted again from the logits of the images that events name."""
+    artifact = prepare(validate(read(tiny(modules={}, adapters=["backbone"]))), Cache(), Display(quiet=True).stage)
+    rows = report.events[report.events.adapter == "backbone"]
+    logits = artifact.test.gather(rows.image.to_numpy())[1].numpy()
+    best = np.argsort(-logits, axis=1)[:, :5]
+    hit = (best == rows.label.to_numpy()[:, None]).any(axis=1).mean()
+    assert report.summary.set_index("adapter").top5_accuracy["backbone"] == pytest.approx(hit)
+
+
+def test_a_worker_computes_the_same(
+    report: sim.Report, tiny: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", sys.path[0])  # where workers look for own classes
+    scenario = report.scenario
+    other = sim.run(scenario, out=tmp_path / "one", workers=1, quiet=True)
+    for name in ("summary", "clients", "classes", "sums"):
+        assert report.table(name).equals(other.table(name)), name
+
+
+def test_tuning_starts_after_its_images(report: sim.Report) -> None:
+    events = report.events.pivot(index=["client", "step"], columns="adapter", values="prediction").reset_index()
+    early = events[events.step < 20]
+    assert (early.finetuned_head == early.backbone).all()
+    assert (early.prompt == early.backbone).all()
+    assert (events.finetuned_head != events.backbone).any()
+    training = report.overhead.set_index("adapter").macs_training
+    assert training["finetuned_head"] == 2 * 20 * 10 * 24 * 32
+    assert (training.drop(["finetuned_head", "prompt"]) == 0).all()
+
+
+def problems(settings: dict[str, Any]) -> list[str]:
+    try:
+        document = read(settings)
+        check_data(document, validate(document), Cache())
+    except ScenarioError as error:
+        return [f"{problem.where}: {problem.message}" for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        ("knnn", 'adapters[1].kind: got "knnn"; did you mean "knn"?'),
+        ({"kind": "knn", "neighbors": 3}, 'adapters[1].neighbors: unknown key; did you mean "neighbours"?'),
+        ({"kind": "lame", "capacity": [16, 100]}, "adapters[1].capacity: got a capacity of 100: LAME multiplies all pairs"),
+        ({"kind": "majority_label", "capacity": 0}, "adapters[1].capacity: got a capacity of 0; expected an integer of 1"),
+        ({"kind": "ff", "module": "stream"}, "adapters[1].module: has a context to attend to, and ff takes none"),
+        ({"kind": "iciia", "module": "ff"}, "adapters[1].module: has context none and attends to nothing; set kind: ff"),
+        ({"kind": "ff", "module": "fff"}, 'adapters[1].module: got "fff"; did you mean "ff"?'),
+        ({"kind": "no.such.Adapter"}, 'adapters[1].kind: got "no.such.Adapter", which cannot be imported: ModuleNotFound'),
+        ({"kind": "my_adapters.Nothing"}, 'got "my_adapters.Nothing", which is no subclass of iciia.Adapter'),
+        ({"kind": "my_adapters.Sharper", "arguments": {"factr": 2}}, "got an unexpected keyword argument 'factr'; it takes factor"),
+        ({"kind": "my_adapters.Sharper", "factor": 2}, "adapters[1].factor: unknown key; expected kind, arguments, name"),
+        ({"kind": "my_adapters.Sharper", "arguments": {"factor": -1.0}}, "cannot be made: ValueError: got a factor of -1.0"),
+        ({"kind": "my_adapters.Crowd"}, "fails iciia.testing.check_adapter: a client alone scores differently"),
+    ],
+)  # fmt: skip
+def test_bad_adapters_are_refused(tiny: Make, adapter: Any, message: str) -> None:
+    found = problems(tiny(adapters=["backbone", adapter], modules=MODULES))
+    assert len(found) == 1
+    assert message in found[0]
+
+
+def test_labels_are_no_part_of_the_papers_protocols(tiny: Make) -> None:
+    clients = {"count": 4, "images": 20, "cohort": 4}
+    found = problems(
+        tiny(
+            protocol="paper_batch",
+            clients=clients,
+            adapters=["backbone", "last_label", {"kind": "knn", "capacity": 20}],
+        )
+    )
+    assert found == [
+        "adapters[1]: last_label sees past labels, and paper_batch has no past; remove it",
+        "adapters[2].capacity: got 20, and each of a client's 20 images has 19 others; lower it",
+    ]
+
+
+def features(path: Path, **more: Any) -> str:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 40)
+    z = (rng.standard_normal((160, 8)) + 3 * np.eye(8)[labels]).astype(np.float32)
+    np.savez(path, features=z, logits=z[:, :4], labels=labels, **more)
+    return str(path)
+
+
+def test_a_classifier_comes_with_features(tmp_path: Path) -> None:
+    weight = np.eye(4, 8)
+    scenario = {
+        "name": "own",
+        "clients": {"count": 2, "images": 20, "cohort": 2, "subset": {"classes": 2}},
+        "adapters": ["backbone", "t3a"],
+    }
+    test = features(tmp_path / "test.npz")
+    without = {"kind": "features", "train": features(tmp_path / "without.npz"), "test": test}
+    (found,) = problems({**scenario, "data": without})
+    assert found.startswith("adapters[1]: t3a needs the backbone's classifier; give classifier_weight [C, D]")
+    wrong = {**without, "train": features(tmp_path / "wrong.npz", classifier_weight=weight.T)}
+    (found,) = problems({**scenario, "data": wrong})
+    assert "classifier_weight is float64 [8, 4]; expected finite floats [4, 8]" in found
+    alone = {**without, "train": features(tmp_path / "alone.npz", classifier_bias=np.zeros(4))}
+    (found,) = problems({**scenario, "data": alone})
+    assert "has classifier_bias and no classifier_weight" in found
+    given = {**without, "train": features(tmp_path / "given.npz", classifier_weight=weight)}
+    report = sim.run({**scenario, "data": given}, out=tmp_path / "out", workers=0, quiet=True)
+    assert report.summary.accuracy.min() > 0.8
+
+
+def test_settings_become_arguments(tiny: Make) -> None:
+    settings = validate(
+        read(tiny(adapters=["backbone", {"kind": "t3a", "supports": ["all", 3], "name": "mine"}]))
+    ).adapters
+    found = build_adapters(list(settings), {}, Source.blank(32, 24))
+    (everything, few) = (found["mine-all"], found["mine-3"])
+    assert isinstance(everything, T3aAdapter)
+    assert isinstance(few, T3aAdapter)
+    assert everything.supports is None
+    assert few.supports == 3
