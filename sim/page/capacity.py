@@ -46,7 +46,7 @@ def capacity_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | Non
     shown = alt.selection_point(name="banks", fields=["bank"], bind="legend", toggle="true")
     capacities = sorted(frame["capacity"].unique().tolist())
     x = alt.X(
-        alt.Tooltip("capacity:Q"),
+        "capacity:Q",
         title="bank capacity, images",
         scale=alt.Scale(type="symlog", constant=1, domain=[capacities[0], capacities[-1]], nice=False),
         axis=alt.Axis(values=capacities, format="d", labelOverlap=True),

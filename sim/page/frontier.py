@@ -89,7 +89,7 @@ def _placed(frame: pd.DataFrame, title: str) -> tuple[alt.X, pd.DataFrame]:
     steps = [factor * 10.0**power for power in range(0, 16) for factor in ((1,) if high > 30 * low else (1, 2, 3, 5))]
     ticks += [step for step in steps if low * 0.9 <= step <= high * 1.3]
     x = alt.X(
-        alt.Tooltip("place:Q"),
+        "place:Q",
         title=title,
         scale=alt.Scale(type="log", domain=[free, high * 1.1], nice=False),
         axis=alt.Axis(values=ticks, labelExpr=f"datum.value <= {free * 1.001} ? '0' : format(datum.value, '~s')"),

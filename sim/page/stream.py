@@ -25,7 +25,7 @@ def stream_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
     together = drifts[drifts["share"] >= TOGETHER]
     apart = drifts[drifts["share"] < TOGETHER]
     x = alt.X(
-        alt.Tooltip("step:Q"),
+        "step:Q",
         title="step of the stream" if timed else "number of the client's image",
         axis=theme.axis("d"),
         scale=alt.Scale(nice=False, domain=[0, int(frame["last"].max()) + 1]),

@@ -107,7 +107,7 @@ def styles(answers: pd.DataFrame) -> list[Style]:
             strength = 0.7 if len(members) == 1 else place / (len(members) - 1)
             light_ends, dark_ends = HUES[hue % len(HUES)]
             colour, dark = _between(*light_ends, strength), _between(*dark_ends, strength)
-            dash = DASHES[(hue if len(banks) + alone > 1 else place) % len(DASHES)]
+            dash = DASHES[(hue + hue // len(HUES) if len(banks) + alone > 1 else place) % len(DASHES)]
             place += hue + hue // len(HUES)
         found.append(Style(name, colour, dark, dash, MARKS[place % len(MARKS)], name in shown))
     return found
