@@ -60,6 +60,14 @@ class Experiment:
         self.report = sim.load(folder)
         self.frame = self.report.sweep
 
+    @staticmethod
+    def there(folder: Path, protocol: str, name: str) -> "Experiment | None":
+        """The sweep, if it has been run; otherwise says so on the page."""
+        if (folder / protocol / name).is_dir():
+            return Experiment(folder / protocol / name)
+        print(f"\nNot run yet: `iciia run experiments/{protocol}/{name}`.")
+        return None
+
     def gain(self, adapter: str, **where: object) -> "pd.Series[float]":
         """Gain of an adapter over the backbone, by seed."""
         rows = self.frame[self.frame.adapter == adapter]
@@ -81,7 +89,9 @@ def layers_partitions(folder: Path) -> None:
     print("\n## 1. Layers x partitions")
     theirs = published("partitions", dataset="imagenet")
     for protocol, capacity in (("paper", 15), ("stream", 16)):
-        found = Experiment(folder / protocol / "layers_partitions")
+        found = Experiment.there(folder, protocol, "layers_partitions")
+        if found is None:
+            continue
         print(f"\n{found.about()} Gain over the backbone with {capacity} other images:")
         table(
             ["L", *(f"P={p}" for p in PARTITIONS)],
@@ -108,7 +118,9 @@ def layers_partitions(folder: Path) -> None:
 def shuffling(folder: Path) -> None:
     print("\n## 2. Feature shuffle")
     for protocol, capacity in (("paper", 15), ("stream", 16)):
-        found = Experiment(folder / protocol / "shuffling")
+        found = Experiment.there(folder, protocol, "shuffling")
+        if found is None:
+            continue
         print(f"\n{found.about()} Two layers:")
         rows = []
         for p in PARTITIONS[1:]:
@@ -132,7 +144,9 @@ def heterogeneity(folder: Path) -> None:
         ("paper", {"ICIIA-B": "ICIIA-B-15", "ICIIA-T": "ICIIA-T-15", "oracle": "oracle"}),
         ("stream", {"stream": "stream-16", "paper's recipe": "paper-16", "oracle": "oracle"}),
     ):
-        found = Experiment(folder / protocol / "heterogeneity")
+        found = Experiment.there(folder, protocol, "heterogeneity")
+        if found is None:
+            continue
         print(f"\n{found.about()} Modules are trained at the share they are used at. Gain over the backbone:")
         ratios = sorted(found.frame[key].unique())
         table(
@@ -153,7 +167,9 @@ def bank_size(folder: Path) -> None:
         ("paper", ("ICIIA-B", "ICIIA-T")),
         ("stream", ("stream-P1", "stream-P16", "paper-P1", "paper-P16")),
     ):
-        found = Experiment(folder / protocol / "bank_size")
+        found = Experiment.there(folder, protocol, "bank_size")
+        if found is None:
+            continue
         print(f"\n{found.about()} Gain over the backbone by the bank's capacity:")
         sizes = sorted(found.frame.bank_capacity.dropna().astype(int).unique())
         table(["N", *names], ([n, *(cell(found.gain(f"{name}-{n}")) for name in names)] for n in sizes))
