@@ -26,7 +26,7 @@ def audit_chart(report: Report) -> Chart | None:
     title = "share of all images"
     y = alt.Y("drawn:Q", title=title, axis=alt.Axis(format="~%"))
     base = alt.Chart(theme.values(drawn)).encode(x=x)
-    tooltip = ["name:N", alt.Tooltip("planned:Q", format=".3%"), alt.Tooltip("drawn:Q", format=".3%")]
+    tooltip = [alt.Tooltip("name:N"), alt.Tooltip("planned:Q", format=".3%"), alt.Tooltip("drawn:Q", format=".3%")]
     marks = base.mark_point(filled=True, size=26, opacity=0.8, color=theme.HUES[0][0][1]).encode(y=y, tooltip=tooltip)
     line = base.mark_line(color=theme.HUES[1][0][1], strokeWidth=2.5, interpolate="step").encode(
         y=alt.Y("planned:Q", title=title)

@@ -52,14 +52,18 @@ def calibration_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | 
     )
     lines = base.mark_line().encode(strokeDash=theme.dash(styles), strokeWidth=theme.width()).add_params(toggles)
     tooltip = [
-        "adapter:N",
+        alt.Tooltip("adapter:N"),
         alt.Tooltip("confidence:Q", format=".1%"),
         alt.Tooltip("accuracy:Q", format=".1%"),
         alt.Tooltip("images:Q", format=","),
     ]
     marks = base.mark_point(filled=True, size=40, opacity=1).encode(shape=theme.mark(styles), tooltip=tooltip)
     ends = theme.values(pd.DataFrame({"confidence": [0, 1], "accuracy": [0, 1]}))
-    ideal = alt.Chart(ends).mark_line(color=theme.MUTED, strokeDash=[2, 2]).encode(x="confidence:Q", y="accuracy:Q")
+    ideal = (
+        alt.Chart(ends)
+        .mark_line(color=theme.MUTED, strokeDash=[2, 2])
+        .encode(x=alt.X("confidence:Q"), y=alt.Y("accuracy:Q"))
+    )
     caption = "On the dotted line confidence is the share of right predictions; below it an adapter is too sure."
     return Chart(
         "calibration", "Calibration", caption, frame, theme.finished(alt.layer(ideal, lines, marks), 300), half=True

@@ -63,13 +63,13 @@ def capacity_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | Non
             "when:N", title=None, scale=alt.Scale(domain=present, range=dashes), legend=theme.stroke_legend()
         ),
     )
-    bars = base.mark_rule().encode(y=alt.Y("gain_points_low:Q", title=title), y2="gain_points_high:Q")
+    bars = base.mark_rule().encode(y=alt.Y("gain_points_low:Q", title=title), y2=alt.Y2("gain_points_high:Q"))
     marks = base.mark_point(filled=True, size=45, opacity=1).encode(
         y=y,
         shape=mark,
         tooltip=[
-            "adapter:N",
-            "when:N",
+            alt.Tooltip("adapter:N"),
+            alt.Tooltip("when:N"),
             alt.Tooltip("capacity:Q", title="capacity"),
             alt.Tooltip("gain_points:Q", title="gain, points", format="+.1f"),
             alt.Tooltip("gain_points_low:Q", title="95 % from", format="+.1f"),

@@ -70,11 +70,11 @@ def _chart(found: Comparison, looks: list[theme.Style]) -> Chart:
     if several:
         base = base.encode(yOffset=alt.YOffset("adapter:N", sort=[look.adapter for look in looks]))
     bars = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("difference_points_ci_low:Q", title=title), x2="difference_points_ci_high:Q"
+        x=alt.X("difference_points_ci_low:Q", title=title), x2=alt.X2("difference_points_ci_high:Q")
     )
     tooltip = [
-        "run:N",
-        "adapter:N",
+        alt.Tooltip("run:N"),
+        alt.Tooltip("adapter:N"),
         alt.Tooltip("difference_points:Q", title="difference, points", format="+.2f"),
         alt.Tooltip("accuracy_first:Q", title="first run", format=".1%"),
         alt.Tooltip("accuracy:Q", title="this run", format=".1%"),

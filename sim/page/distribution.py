@@ -37,19 +37,19 @@ def _chart(quantiles: pd.DataFrame, styles: Sequence[theme.Style], measure: str)
         .encode(x=x, y=y, color=theme.colour(styles, theme.stroke_legend()))
     )
     lines = base.mark_line(interpolate="step-after").encode(
-        strokeDash=theme.dash(styles, theme.stroke_legend()), strokeWidth=theme.width(), order="share:Q"
+        strokeDash=theme.dash(styles, theme.stroke_legend()), strokeWidth=theme.width(), order=alt.Order("share:Q")
     )
     touch = base.mark_point(size=120, opacity=0, filled=True).encode(
         tooltip=[
-            "adapter:N",
+            alt.Tooltip("adapter:N"),
             alt.Tooltip("share:Q", title="of clients", format=".1%"),
             alt.Tooltip(f"{column}:Q", format=exact),
         ]
     )
     worst = alt.Chart(theme.values(pd.DataFrame({"share": [0.1], "text": ["worst tenth"]})))
-    rule = worst.mark_rule(color=theme.MUTED, strokeDash=[2, 2]).encode(y="share:Q")
+    rule = worst.mark_rule(color=theme.MUTED, strokeDash=[2, 2]).encode(y=alt.Y("share:Q"))
     text = worst.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=theme.MUTED, fontSize=11).encode(
-        y="share:Q", x=alt.value(0), text="text:N"
+        y=alt.Y("share:Q"), x=alt.value(0), text=alt.Text("text:N")
     )
     chart = alt.layer(rule, lines.add_params(toggles), touch, text)
     caption = "A curve further right is better; below the dotted line is the worst tenth of the clients."

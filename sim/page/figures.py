@@ -26,7 +26,7 @@ def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for chart in charts:
-            spec = specification(chart.spec.properties(title=chart.title))
+            spec = specification(chart.spec, chart.title)
             paths = [folder / f"{chart.name}{suffix}" for suffix in (".svg", ".png", ".csv")]
             paths[0].write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
             paths[1].write_bytes(vl_convert.vegalite_to_png(spec, ppi=PIXELS_PER_INCH))

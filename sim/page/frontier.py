@@ -40,14 +40,14 @@ def _chart(report: Report, styles: Sequence[theme.Style], cost: str) -> Chart | 
     line = (
         base.transform_filter("datum.on_frontier")
         .mark_line(interpolate="step-after", color=theme.MUTED, strokeWidth=1.5, strokeDash=[3, 2])
-        .encode(order="place:Q")
+        .encode(order=alt.Order("place:Q"))
     )
     marks = base.mark_point(filled=True, opacity=1).encode(
         color=theme.colour(present, None),
         shape=theme.mark(present, None),
         size=alt.condition("datum.on_frontier", alt.value(110), alt.value(50)),
         tooltip=[
-            "adapter:N",
+            alt.Tooltip("adapter:N"),
             alt.Tooltip("accuracy:Q", format=".1%"),
             alt.Tooltip("gain:Q", title="gain", format="+.1%"),
             alt.Tooltip("cost:Q", title=name if name == "bytes" else "MACs an image", format=","),
@@ -64,7 +64,7 @@ def _chart(report: Report, styles: Sequence[theme.Style], cost: str) -> Chart | 
             color=theme.INK,
             fontSize=11,
         )
-        .encode(text="adapter:N")
+        .encode(text=alt.Text("adapter:N"))
     )
     caption = (
         "Large marks and the dashed line: the frontier, adapters that no other beats at the same cost or less. Hover for names. "

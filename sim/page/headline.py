@@ -74,11 +74,13 @@ def gain_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
         .encode(x=alt.X("gain:Q", title=title))
     )
     bars = base.mark_rule(strokeWidth=2.5).encode(
-        x=alt.X("gain_points_ci_low:Q", title=title), x2="gain_points_ci_high:Q", color=theme.colour(styles, None)
+        x=alt.X("gain_points_ci_low:Q", title=title),
+        x2=alt.X2("gain_points_ci_high:Q"),
+        color=theme.colour(styles, None),
     )
     tooltip = [
-        "adapter:N",
-        "sees:N",
+        alt.Tooltip("adapter:N"),
+        alt.Tooltip("sees:N"),
         alt.Tooltip("gain_points:Q", title="gain, points", format="+.2f"),
         alt.Tooltip("gain_points_ci_low:Q", title="95 % from", format="+.2f"),
         alt.Tooltip("gain_points_ci_high:Q", title="to", format="+.2f"),

@@ -51,10 +51,11 @@ def recovery_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | Non
     drift = alt.Chart(theme.values(pd.DataFrame({"offset": [0]}))).mark_rule(
         color=theme.DRIFT, strokeWidth=1.5, strokeDash=[5, 3]
     )
-    chart = alt.layer(drift.encode(x="offset:Q"), lines, marks)
+    chart = alt.layer(drift.encode(x=alt.X("offset:Q")), lines, marks)
+    each = "1 image" if together == 1 else f"{together} images"
     caption = (
-        f"Aligned on the drifts and pooled over clients; each drift counts until the next one. {together} images a point; the "
-        "dashed line is the drift."
+        f"Aligned on the drifts and pooled over clients; each drift counts until the next one. A point is {each} of each drift, "
+        "the dashed line the drift."
     )
     order = ["adapter", "offset", "first", "images", "correct", "accuracy"]
     return Chart("recovery", "Before and after a drift", caption, frame[order], theme.finished(chart, 340))

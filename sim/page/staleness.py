@@ -29,8 +29,8 @@ def staleness_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | No
     )
     lines = base.mark_line().encode(strokeDash=theme.dash(present), strokeWidth=theme.width()).add_params(toggles)
     tooltip = [
-        "adapter:N",
-        "images_since_drift:Q",
+        alt.Tooltip("adapter:N"),
+        alt.Tooltip("images_since_drift:Q"),
         alt.Tooltip("bank_weight_on_current_subset:Q", title="on the present subset", format=".1%"),
         alt.Tooltip("age_images:Q", title="mean age, images", format=".1f"),
         alt.Tooltip("weight_on_itself:Q", title="on the target itself", format=".1%"),

@@ -82,7 +82,8 @@ def _rules(steps: pd.DataFrame) -> alt.Chart:
         alt.Chart(theme.values(steps))
         .mark_rule(color=theme.DRIFT, strokeWidth=1.5, strokeDash=[5, 3])
         .encode(
-            x="step:Q", tooltip=[alt.Tooltip("step:Q", title="drift at step"), alt.Tooltip("clients:Q", format=",")]
+            x=alt.X("step:Q"),
+            tooltip=[alt.Tooltip("step:Q", title="drift at step"), alt.Tooltip("clients:Q", format=",")],
         )
     )
     return rules
@@ -107,7 +108,7 @@ def _strip(drifts: pd.DataFrame, frame: pd.DataFrame) -> alt.Chart:
         .mark_rect(color=theme.DRIFT, opacity=0.35)
         .encode(
             x=alt.X("first:Q"),
-            x2="stop:Q",
+            x2=alt.X2("stop:Q"),
             y=alt.Y("clients:Q", axis=None, scale=alt.Scale(domain=[0, float(bars["clients"].max()) / STRIP])),
             y2=alt.datum(0),
             tooltip=[

@@ -65,11 +65,11 @@ def _chart(frame: pd.DataFrame, looks: list[theme.Style]) -> Chart:
     title = "gain over the backbone, points"
     x = alt.X("gain_points:Q", title=title, axis=theme.axis("+f"))
     bars = base.mark_rule(strokeWidth=2).encode(
-        x=alt.X("gain_points_ci_low:Q", title=title), x2="gain_points_ci_high:Q"
+        x=alt.X("gain_points_ci_low:Q", title=title), x2=alt.X2("gain_points_ci_high:Q")
     )
     tooltip = [
-        "run:N",
-        "adapter:N",
+        alt.Tooltip("run:N"),
+        alt.Tooltip("adapter:N"),
         alt.Tooltip("gain_points:Q", title="gain, points", format="+.2f"),
         alt.Tooltip("accuracy:Q", format=".1%"),
     ]

@@ -5,7 +5,7 @@ contrast with the background, so that the order also shows in grey; dashes and m
 backgrounds, by which the page's script replaces it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,21 @@ HUES: Sequence[tuple[tuple[str, str], tuple[str, str]]] = (
 DASHES: Sequence[list[int]] = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [4, 2, 1, 2], [2, 4], [10, 2, 2, 2, 2, 2])
 MARKS = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left")
 REFERENCE_DASHES: Sequence[list[int]] = ([5, 3], [1, 3], [7, 2, 1, 2], [3, 2])
+
+LOOK: Mapping[str, Any] = {
+    "background": PAPER,
+    "font": "Arial, Helvetica, sans-serif",
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": MUTED, "titleColor": INK, "gridColor": GRID, "domainColor": MUTED, "tickColor": MUTED, "labelFontSize": 11,
+        "titleFontSize": 12, "titleFontWeight": "normal", "labelLimit": 220,
+    },
+    "legend": {
+        "orient": "bottom", "columns": 6, "labelColor": INK, "titleColor": INK, "labelFontSize": 12, "symbolSize": 90,
+        "symbolStrokeWidth": 0, "symbolLimit": 0, "labelLimit": 220, "columnPadding": 14, "rowPadding": 4,
+    },
+}  # fmt: skip
+"""The configuration of every chart, in Vega-Lite's words."""
 
 MOST_SHOWN = 9
 """Adapters that a chart opens with; the others are a click on the legend away."""
@@ -92,7 +107,7 @@ def styles(answers: pd.DataFrame) -> list[Style]:
             strength = 0.7 if len(members) == 1 else place / (len(members) - 1)
             light_ends, dark_ends = HUES[hue % len(HUES)]
             colour, dark = _between(*light_ends, strength), _between(*dark_ends, strength)
-            dash = DASHES[(hue if len(banks) + alone > 1 else place) % len(DASHES)]
+            dash = DASHES[(hue + hue // len(HUES) if len(banks) + alone > 1 else place) % len(DASHES)]
             place += hue + hue // len(HUES)
         found.append(Style(name, colour, dark, dash, MARKS[place % len(MARKS)], name in shown))
     return found
@@ -169,25 +184,20 @@ def values(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.round(dict.fromkeys(frame.select_dtypes("float").columns, 6))
 
 
-def specification(chart: Any) -> dict[str, Any]:
-    """A chart as Vega-Lite, each of its data sets in it once."""
+def specification(chart: Any, title: str | None = None, validate: bool = False) -> dict[str, Any]:
+    """A chart as Vega-Lite with the common look, each of its data sets in it once.
+
+    Args:
+        chart: The chart.
+        title: A title inside the picture.
+        validate: Whether Altair holds it against Vega-Lite's schema, which takes a while; tests do.
+    """
     with alt.data_transformers.enable("default", max_rows=None):
-        found: dict[str, Any] = chart.to_dict()
-    return found
+        found: dict[str, Any] = chart.to_dict(validate=validate)
+    found["config"] = LOOK
+    return found if title is None else {**found, "title": title}
 
 
 def finished(chart: Any, height: int = 300) -> Any:
-    """The chart with the common look."""
-    return (
-        chart.properties(width=640, height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-        .configure(background=PAPER, font="Arial, Helvetica, sans-serif")
-        .configure_view(stroke=None)
-        .configure_axis(
-            labelColor=MUTED, titleColor=INK, gridColor=GRID, domainColor=MUTED, tickColor=MUTED, labelFontSize=11,
-            titleFontSize=12, titleFontWeight="normal", labelLimit=220,
-        )
-        .configure_legend(
-            orient="bottom", columns=6, labelColor=INK, titleColor=INK, labelFontSize=12, symbolSize=90, symbolStrokeWidth=0,
-            symbolLimit=0, labelLimit=220, columnPadding=14, rowPadding=4,
-        )
-    )  # fmt: skip
+    """The chart in its size: as wide as there is room."""
+    return chart.properties(width=640, height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))

@@ -45,9 +45,15 @@ class Tab:
     def ready(self) -> None:
         self.page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
 
-    def lines(self, chart: str) -> int:
-        """Lines that a chart draws."""
-        return int(self.page.locator(f"#figure-{chart} .plot svg.marks .mark-line.role-mark path").count())
+    def wait_for(self, selector: str, count: int) -> None:
+        """Waits until so many elements match; what follows a click comes a moment later."""
+        self.page.wait_for_function(
+            "([selector, count]) => document.querySelectorAll(selector).length === count", arg=[selector, count]
+        )
+
+    def wait_for_lines(self, chart: str, count: int) -> None:
+        """Waits until a chart draws so many lines."""
+        self.wait_for(f"#figure-{chart} .plot svg.marks .mark-line.role-mark path", count)
 
 
 @pytest.fixture
@@ -91,13 +97,13 @@ def test_the_page_is_drawn(open_page: Callable[..., Tab], tiny_report: sim.Repor
 
 def test_the_legend_switches_adapters(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
     tab = open_page(tiny_report.folder / PAGE_FILE)
-    assert tab.lines("stream") == 5
+    tab.wait_for_lines("stream", 5)
     entry = tab.page.locator("#figure-stream .role-legend-label text", has_text=re.compile("^iciia-3$"))
     entry.click()
-    assert tab.lines("stream") == 4
-    assert tab.lines("recovery") == 5  # every chart has switches of its own
+    tab.wait_for_lines("stream", 4)
+    tab.wait_for_lines("recovery", 5)  # every chart has switches of its own
     entry.click()
-    assert tab.lines("stream") == 5
+    tab.wait_for_lines("stream", 5)
     assert tab.said == []
 
 
@@ -118,7 +124,7 @@ def test_the_data_can_be_seen_and_saved(open_page: Callable[..., Tab], tiny_repo
     tab = open_page(tiny_report.folder / PAGE_FILE)
     figure = tab.page.locator("#figure-stream")
     figure.locator(".data summary").click()
-    assert figure.locator(".data tbody tr").count() == 5 * 6
+    tab.wait_for("#figure-stream .data tbody tr", 5 * 6)
     with tab.page.expect_download() as download:
         figure.locator(".data button").click()
     assert download.value.suggested_filename == "stream.csv"

@@ -19,7 +19,7 @@ from sim.page.aggregates import MOST_WINDOWS, QUANTILES, clients, drift_steps, o
 from sim.page.headline import best_adapter
 from sim.page.parts import Chart, Page, Table, interval, percent, points, size, whole
 from sim.page.recovery import recovery_text
-from sim.page.theme import HUES, MOST_SHOWN, PAPER, PARTNERS, Style, styles
+from sim.page.theme import HUES, MOST_SHOWN, PAPER, PARTNERS, Style, specification, styles
 
 Make = Callable[..., dict[str, Any]]
 
@@ -185,6 +185,11 @@ def test_an_old_report_has_a_page(old_report: Path) -> None:
     found = page_of(sim.load(old_report))[0]
     assert len(found.charts()) == 10
     assert "Protocol: predict, score, then remember." in found.lead
+
+
+def test_charts_are_sound_vega_lite(page: Page) -> None:
+    for one in page.charts():
+        assert specification(one.spec, validate=True) == specification(one.spec)
 
 
 # --- files ---
