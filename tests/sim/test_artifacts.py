@@ -112,7 +112,7 @@ def test_the_second_run_trains_nothing(folder: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(Cache, "get", watched)
     sim.run(scenario(folder, "train"), out=folder / "r2", workers=0, quiet=True)
-    assert set(asked) == {"scan", "backbone", "features", "module"}
+    assert set(asked) == {"scan", "backbone", "features", "module", "vega"}
 
 
 def test_too_few_images_for_every_part(folder: Path) -> None:
