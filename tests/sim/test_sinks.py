@@ -1,6 +1,8 @@
 """Sinks: what they hold is what the tables say. Where the package of one is missing, its test is skipped."""
 
 import importlib.util
+import json
+import time
 from pathlib import Path
 
 import pytest
@@ -64,7 +66,11 @@ def test_wandb(copied: sim.Report, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     log_run(copied, ["wandb"])
     (written,) = copied.folder.glob("wandb/offline-run-*/run-*.wandb")
-    content = written.read_bytes()
+    value = json.dumps(last_window(copied)).encode()
+    deadline = time.monotonic() + 60
+    while value not in (content := written.read_bytes()):  # W&B's own process writes it, sooner or later
+        assert time.monotonic() < deadline, content
+        time.sleep(0.1)
     assert b"stream_accuracy/iciia-16" in content
     assert b"clients.drift.every" in content
 
