@@ -93,7 +93,7 @@ class PromptAdapter(Adapter):
         n, (c, e) = self.images, self.layer.shape
         batches = -(-n // BATCH) * self.epochs
         return Cost(
-            state_bytes=4 * (n * c + n + 1 + e),
+            state_bytes=4 * (n * c + n + e),
             parameters=c * e,
             macs_training=2 * batches * c * e,
         )
