@@ -5,6 +5,7 @@ contrast with the background, so that the order also shows in grey; dashes and m
 backgrounds, by which the page's script replaces it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -193,9 +194,28 @@ def specification(chart: Any, title: str | None = None, validate: bool = False) 
         validate: Whether Altair holds it against Vega-Lite's schema, which takes a while; tests do.
     """
     with alt.data_transformers.enable("default", max_rows=None):
-        found: dict[str, Any] = chart.to_dict(validate=validate)
+        found: dict[str, Any] = _numbered(chart.to_dict(validate=validate), {})
     found["config"] = LOOK
     return found if title is None else {**found, "title": title}
+
+
+def _numbered(part: Any, names: dict[str, str]) -> Any:
+    """A specification whose views are numbered from 0: Altair numbers those of a process, so that the same chart differs."""
+    if isinstance(part, list):
+        return [_numbered(one, names) for one in part]
+    if not isinstance(part, dict):
+        return part
+    found = {key: value if key in ("datasets", "values") else _numbered(value, names) for key, value in part.items()}
+    for key in {"name", "views"} & found.keys():
+        value = found[key]
+        found[key] = [_view(one, names) for one in value] if isinstance(value, list) else _view(value, names)
+    return found
+
+
+def _view(name: Any, names: dict[str, str]) -> Any:
+    if not isinstance(name, str) or not re.fullmatch(r"view_\d+", name):
+        return name
+    return names.setdefault(name, f"view_{len(names)}")
 
 
 def finished(chart: Any, height: int = 300) -> Any:

@@ -54,6 +54,7 @@ def test_every_run_leaves_a_page(tiny_report: sim.Report, page: Page) -> None:
 
 def test_a_page_is_the_same_again(tiny_report: sim.Report, tmp_path: Path) -> None:
     before = (tiny_report.folder / PAGE_FILE).read_bytes()
+    page_of(tiny_report)  # charts that were made before leave no trace
     written, files = write_report(sim.load(tiny_report.folder), Cache())
     assert (written, files) == (tiny_report.folder / PAGE_FILE, [])
     assert written.read_bytes() == before
