@@ -368,7 +368,7 @@ def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the clients, and short repetitions.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each CPU if left out.")] = None,
     latency: Annotated[
-        bool, typer.Option("--latency", help="Measure adapters on a device instead: one image at a time, one thread.")
+        bool, typer.Option("--latency", help="Measure adapters instead: one image at a time, one thread.")
     ] = False,
     scenario: Annotated[str, typer.Option(help="With --latency: whose adapters and sizes.")] = "baselines/glyphs",
 ) -> None:

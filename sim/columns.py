@@ -55,7 +55,7 @@ COLUMNS: Mapping[str, str] = {
     "images_since_drift": "first image of the window, counted from the client's last drift or the stream's start",
     "key": "window, class, offset or bin that the sum is of; 0 for a whole",
     "kappa_temporal": "(accuracy - a) / (1 - a), with a the accuracy of repeating the client's previous label",
-    "kind": "what the adapter is, as in the scenario",
+    "kind": "what the adapter is: its class's `kind`",
     "label": "the true class, or whether the attribute is there",
     "macro_accuracy": "mean over the classes that were met of their accuracies",
     "macs_module": "of these without any classifier",

@@ -321,9 +321,10 @@ def _check_same(folder: Path, found: Mapping[str, Any], scenario: Scenario) -> N
     }
     for name, value in here.items():
         if found.get(name) != value:
+            advice = "; give the same scenario and the same --set options as then" if name == "scenario_digest" else ""
             raise ReportError(
                 f"{folder}: holds a run with another {name.replace('_', ' ')} ({found.get(name)}, and here {value}); "
-                "its tables would not fit together"
+                f"its tables would not fit together{advice}"
             )
 
 

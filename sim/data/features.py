@@ -55,6 +55,8 @@ def _read(path: Path) -> tuple[ArrayStore, NDArray[np.int64] | None]:
                     raise DataError(f"{path}: has no array {name!r}, only {', '.join(file.files) or 'nothing'}")
                 arrays[name] = file[name]
             clients = file["clients"] if "clients" in file.files else None
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{path}: cannot be read as an .npz file of plain arrays: {error}") from error
     features, logits, labels = arrays["features"], arrays["logits"], arrays["labels"]

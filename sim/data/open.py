@@ -17,6 +17,7 @@ from sim.data.inaturalist import open_inaturalist
 from sim.data.synthetic import open_synthetic
 from sim.data.torchvision import open_torchvision
 from sim.data.ucf101 import open_ucf101
+from sim.errors import DataError
 from sim.scenario import (
     CelebaData,
     Data,
@@ -55,6 +56,11 @@ def open_data(
         return open_glyphs(settings.train_images, settings.test_images, seed)
     if isinstance(settings, FeaturesData):
         return open_features(Path(settings.train), Path(settings.test), _path(settings.superclasses))
+    folder = getattr(settings, "path", None)
+    if folder is not None and not Path(folder).exists():
+        raise DataError(
+            f"{folder}: no such folder; put the data there (docs/data.md), or name theirs with --set data.path=FOLDER"
+        )
     if isinstance(settings, FemnistData):
         return open_femnist(Path(settings.path), settings.split, settings.test_share, seed, cache, stage)
     if isinstance(settings, TorchvisionData):
