@@ -200,20 +200,22 @@ def specification(chart: Any, title: str | None = None, validate: bool = False) 
 
 
 def _numbered(part: Any, names: dict[str, str]) -> Any:
-    """A specification whose views are numbered from 0: Altair numbers those of a process, so that the same chart differs."""
+    """A specification whose views are numbered from 0: the names that Altair gives differ from one process to the next."""
     if isinstance(part, list):
         return [_numbered(one, names) for one in part]
     if not isinstance(part, dict):
         return part
     found = {key: value if key in ("datasets", "values") else _numbered(value, names) for key, value in part.items()}
-    for key in {"name", "views"} & found.keys():
+    for key in ("name", "views"):
+        if key not in found:
+            continue
         value = found[key]
         found[key] = [_view(one, names) for one in value] if isinstance(value, list) else _view(value, names)
     return found
 
 
 def _view(name: Any, names: dict[str, str]) -> Any:
-    if not isinstance(name, str) or not re.fullmatch(r"view_\d+", name):
+    if not isinstance(name, str) or not re.fullmatch(r"view_\w+", name):
         return name
     return names.setdefault(name, f"view_{len(names)}")
 
