@@ -89,10 +89,10 @@ class NaturalStream:
         Yields:
             Chunks in stream order; where a stream is over, its client's images start again and do not count.
         """
-        order = self._order(clients)
+        order, lengths = self._order(clients), self.lengths(clients)
         steps = -(-order.shape[1] // length) * length
         for start in range(0, steps, length):
-            place = (start + np.arange(length)) % self.lengths(clients)[:, None]
+            place = (start + np.arange(length)) % lengths[:, None]
             images = np.take_along_axis(order, place, axis=1)
             yield StreamChunk(start, images, self.labels[images], np.zeros(images.shape, dtype=np.int64))
 

@@ -101,14 +101,14 @@ Part = Iterator[tuple[str, str, int, str, float]]
 
 
 def _named(adapters: Sequence[str], per_adapter: int) -> pa.DictionaryArray:
-    """The adapter column of rows that come adapter by adapter."""
+    """The adapter column of rows that come adapter by adapter; of a single name, a column that holds it everywhere."""
     codes = np.repeat(np.arange(len(adapters), dtype=np.int32), per_adapter)
     return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(adapters), pa.string()))
 
 
-def _all(value: str, count: int) -> pa.DictionaryArray:
-    """A column that holds one text everywhere."""
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype=np.int32)), pa.array([value]))
+def _repeated(adapters: Sequence[str], values: NDArray[np.generic], each: int = 1) -> NDArray[np.generic]:
+    """A column that is the same for all adapters, of rows that come adapter by adapter; every value `each` times."""
+    return np.tile(np.repeat(values, each), len(adapters))
 
 
 def _windows(result: CohortResult, correct: Correct, adapters: Sequence[str], window: int) -> pa.Table:
@@ -117,18 +117,15 @@ def _windows(result: CohortResult, correct: Correct, adapters: Sequence[str], wi
     images = np.clip(result.lengths[:, None] - steps, 0, window)  # [K, W]
     row, number = np.nonzero(images)
 
-    def repeated(values: NDArray[np.integer]) -> NDArray[np.integer]:
-        return np.tile(values, len(adapters))
-
     return tables.make(
         "windows",
         {
-            "client": repeated(result.clients[row]),
-            "window": repeated(number),
-            "step": repeated(steps[number]),
+            "client": _repeated(adapters, result.clients[row]),
+            "window": _repeated(adapters, number),
+            "step": _repeated(adapters, steps[number]),
             "adapter": _named(adapters, len(row)),
-            "protocol": _all(result.protocol, len(row) * len(adapters)),
-            "images": repeated(images[row, number]),
+            "protocol": _named([result.protocol], len(row) * len(adapters)),
+            "images": _repeated(adapters, images[row, number]),
             "correct": right[:, row, number].ravel(),
         },
     )
@@ -154,7 +151,7 @@ def _clients(result: CohortResult, correct: Correct, adapters: Sequence[str]) ->
             if result.owners is None
             else np.broadcast_to(result.owners, shape).ravel(),
             "adapter": _named(adapters, shape[1]),
-            "protocol": _all(result.protocol, accuracy.size),
+            "protocol": _named([result.protocol], accuracy.size),
             "images": np.broadcast_to(result.lengths, shape).ravel(),
             "correct": correct.sum(axis=2).ravel(),
             "accuracy": accuracy.ravel(),
@@ -234,22 +231,19 @@ def _drift_rows(
     number = np.cumsum(result.plan.severity > 0, axis=1)[drifts.row, drifts.segment]
     superclass = result.plan.superclass
 
-    def repeated(values: NDArray[np.generic]) -> NDArray[np.generic]:
-        return np.tile(values, len(adapters))
-
     return tables.make(
         "drifts",
         {
-            "client": repeated(result.clients[drifts.row]),
-            "drift": repeated(number),
-            "step": repeated(drifts.step),
-            "severity": repeated(result.plan.severity[drifts.row, drifts.segment]),
-            "superclass_before": repeated(superclass[drifts.row, drifts.segment - 1]),
-            "superclass_after": repeated(superclass[drifts.row, drifts.segment]),
+            "client": _repeated(adapters, result.clients[drifts.row]),
+            "drift": _repeated(adapters, number),
+            "step": _repeated(adapters, drifts.step),
+            "severity": _repeated(adapters, result.plan.severity[drifts.row, drifts.segment]),
+            "superclass_before": _repeated(adapters, superclass[drifts.row, drifts.segment - 1]),
+            "superclass_after": _repeated(adapters, superclass[drifts.row, drifts.segment]),
             "adapter": _named(adapters, len(drifts.row)),
-            "images_before": repeated(images_before),
+            "images_before": _repeated(adapters, images_before),
             "correct_before": before.ravel(),
-            "images_after": repeated(images_after),
+            "images_after": _repeated(adapters, images_after),
             "correct_after": after.ravel(),
         },
     )
@@ -259,9 +253,6 @@ def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
     row, step = np.nonzero(result.within)
     attributes = result.labels.shape[2] if result.labels.ndim == 3 else 1
 
-    def repeated(values: NDArray[np.integer]) -> NDArray[np.integer]:
-        return np.tile(np.repeat(values, attributes), len(adapters))
-
     count = len(row) * attributes
     numbers = pa.nulls(count * len(adapters))
     if result.labels.ndim == 3:
@@ -269,12 +260,12 @@ def _events(result: CohortResult, adapters: Sequence[str]) -> pa.Table:
     return tables.make(
         "events",
         {
-            "client": repeated(result.clients[row]),
-            "step": repeated(step),
+            "client": _repeated(adapters, result.clients[row], attributes),
+            "step": _repeated(adapters, step, attributes),
             "adapter": _named(adapters, count),
-            "image": repeated(result.images[row, step]),
+            "image": _repeated(adapters, result.images[row, step], attributes),
             "attribute": numbers,
-            "label": np.tile(result.labels[row, step].ravel(), len(adapters)),
+            "label": _repeated(adapters, result.labels[row, step].ravel()),
             "prediction": result.predictions[:, row, step].ravel(),
             "confidence": result.confidences[:, row, step].ravel(),
         },
@@ -320,14 +311,15 @@ def _persistent(result: CohortResult) -> float:
 
 
 def _class_sums(result: CohortResult, adapters: Sequence[str]) -> Part:
-    labels, within = result.labels, result.within
-    if labels.ndim == 3:  # every image has every attribute, there or not
-        images = np.full(labels.shape[2], result.lengths.sum())
+    within, every = result.within, result.right
+    labels = result.labels[within]
+    if labels.ndim == 2:  # every image has every attribute, there or not
+        images = np.full(labels.shape[1], len(labels))
     else:
-        images = np.bincount(labels[within])
+        images = np.bincount(labels)
     for a, name in enumerate(adapters):
-        hit = result.right[a][within]
-        right = hit.sum(axis=0) if labels.ndim == 3 else np.bincount(labels[within][hit], minlength=len(images))
+        hit = every[a][within]
+        right = hit.sum(axis=0) if labels.ndim == 2 else np.bincount(labels[hit], minlength=len(images))
         for c in np.flatnonzero(images).tolist():
             yield "classes", name, c, "images", images[c]
             yield "classes", name, c, "correct", right[c]

@@ -84,10 +84,7 @@ class FinetunedHeadAdapter(Adapter):
     sees = "past_labels"
 
     def __init__(self, source: Source, images: int = 64, epochs: int = 10, learning_rate: float = 0.01) -> None:
-        if min(images, epochs) < 1 or not learning_rate > 0:
-            raise ValueError(
-                f"got images {images}, epochs {epochs} and learning_rate {learning_rate}; expected positive"
-            )
+        check_training(images, epochs, learning_rate)
         self.source, self.images, self.epochs, self.learning_rate = source, images, epochs, learning_rate
         self.weight, self.bias = source.classifier()
 
@@ -123,6 +120,16 @@ class FinetunedHeadAdapter(Adapter):
             state_bytes=4 * max(n * d + n, c * d + c),
             macs_training=2 * n * self.epochs * c * d,
         )
+
+
+def check_training(images: int, epochs: int, learning_rate: float) -> None:
+    """Checks how a client is to train.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+    if min(images, epochs) < 1 or not learning_rate > 0:
+        raise ValueError(f"got images {images}, epochs {epochs} and learning_rate {learning_rate}; expected positive")
 
 
 def loss_gradient(logits: Tensor, labels: Tensor) -> Tensor:

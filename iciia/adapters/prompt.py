@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
-from iciia.adapters.finetuned_head import BATCH, Labelled, loss_gradient
+from iciia.adapters.finetuned_head import BATCH, Labelled, check_training, loss_gradient
 from iciia.adapters.last_label import labels_of
 from iciia.overhead import Cost
 from iciia.source import Source
@@ -57,10 +57,7 @@ class PromptAdapter(Adapter):
     sees = "past_labels"
 
     def __init__(self, source: Source, images: int = 64, epochs: int = 10, learning_rate: float = 0.1) -> None:
-        if min(images, epochs) < 1 or not learning_rate > 0:
-            raise ValueError(
-                f"got images {images}, epochs {epochs} and learning_rate {learning_rate}; expected positive"
-            )
+        check_training(images, epochs, learning_rate)
         if source.prompt is None:
             raise ValueError("needs the layer that prompts go through, and the cloud has trained none")
         self.source, self.images, self.epochs, self.learning_rate = source, images, epochs, learning_rate

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.cache import Cache
-from sim.data.base import Classes, Images, read_superclasses
-from sim.data.items import ItemImages, check_classes, look_at
+from sim.data.base import Images
+from sim.data.items import open_items
 from sim.errors import DataError
 from sim.stage import StageProgress
 
@@ -75,28 +75,17 @@ def open_huggingface(
             if name is not None and name not in half.dataset.column_names:
                 there = ", ".join(half.dataset.column_names)
                 raise DataError(f"{source}: split {split!r} has no column {name!r}, only {there}; set data.{setting}")
-    looks = [
-        look_at(half, f"{source} ({split})", _key(half, columns), cache, stage)
-        for half, split in zip(halves, splits, strict=True)
-    ]
-    names = list(getattr(halves[0].dataset.features[columns.label], "names", None) or ())
-    count = len(names) or 1 + int(looks[0].labels.max())
-    for look, split in zip(looks, splits, strict=True):
-        check_classes(f"{source} ({split})", look.labels, count)
-    groups = read_superclasses(superclasses, count) if superclasses else (None, ())
-    channels = 1 if all(look.grey for look in looks) else 3
-    images = [
-        ItemImages(half, look.labels, look.shapes, size, channels) for half, look in zip(halves, looks, strict=True)
-    ]
-    train_clients, test_clients = _clients(halves, columns.client)
-    return Images(
-        {"kind": "huggingface", "content": [look.content for look in looks], "size": size},
-        Classes(names or [str(c) for c in range(count)], *groups),
-        images[0],
-        images[1],
-        shapes=np.concatenate([look.shapes for look in looks]),
-        train_clients=train_clients,
-        test_clients=test_clients,
+    return open_items(
+        halves,
+        [f"{source} ({split})" for split in splits],
+        [_key(half, columns) for half in halves],
+        list(getattr(halves[0].dataset.features[columns.label], "names", None) or ()),
+        superclasses,
+        size,
+        {"kind": "huggingface"},
+        cache,
+        stage,
+        _clients(halves, columns.client),
     )
 
 

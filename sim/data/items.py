@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from sim.cache import Cache
+from sim.data.base import Classes, Images, read_superclasses
 from sim.data.files import UNREADABLE, fit, in_threads
 from sim.errors import DataError
 from sim.stage import StageProgress
@@ -119,6 +120,55 @@ def look_at(items: Items, title: str, key: Mapping[str, Any], cache: Cache, stag
     place = cache.get("look", key, build)
     labels, shapes = (np.load(place / f"{name}.npy") for name in ("labels", "shapes"))
     return Look(labels, shapes, **json.loads((place / "look.json").read_text()))
+
+
+def open_items(
+    halves: Sequence[Items],
+    titles: Sequence[str],
+    keys: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    superclasses: Path | None,
+    size: int,
+    kind: Mapping[str, Any],
+    cache: Cache,
+    stage: StageProgress,
+    clients: tuple[NDArray[np.int64] | None, NDArray[np.int64] | None] = (None, None),
+) -> Images:
+    """Pictures for the cloud and for the clients, of two halves that another library gives.
+
+    Args:
+        halves: The two.
+        titles: What messages call each.
+        keys: What the content of each depends on.
+        names: Names of the classes; without any, classes are as many as the labels of the first half say.
+        superclasses: CSV file of superclasses, or None.
+        size: Height and width of the pictures to read.
+        kind: What identifies the data set beside its content.
+        cache: Where the first look at the pictures is kept.
+        stage: Told how far that look is.
+        clients: Natural client of each picture of each half, if there are any.
+
+    Raises:
+        DataError: A picture, a label or the superclasses are not what they should be.
+    """
+    looks = [look_at(half, title, key, cache, stage) for half, title, key in zip(halves, titles, keys, strict=True)]
+    count = len(names) or 1 + int(looks[0].labels.max())
+    for look, title in zip(looks, titles, strict=True):
+        check_classes(title, look.labels, count)
+    groups = read_superclasses(superclasses, count) if superclasses else (None, ())
+    channels = 1 if all(look.grey for look in looks) else 3
+    train, test = (
+        ItemImages(half, look.labels, look.shapes, size, channels) for half, look in zip(halves, looks, strict=True)
+    )
+    return Images(
+        {**kind, "content": [look.content for look in looks], "size": size},
+        Classes(names or [str(c) for c in range(count)], *groups),
+        train,
+        test,
+        shapes=np.concatenate([look.shapes for look in looks]),
+        train_clients=clients[0],
+        test_clients=clients[1],
+    )
 
 
 def check_classes(title: str, labels: NDArray[np.int64], num_classes: int) -> None:

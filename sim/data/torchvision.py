@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torchvision import datasets
 
 from sim.cache import Cache
-from sim.data.base import Classes, Images, read_superclasses
-from sim.data.items import ItemImages, check_classes, look_at
+from sim.data.base import Images
+from sim.data.items import open_items
 from sim.errors import DataError
 from sim.stage import StageProgress
 
@@ -73,25 +72,16 @@ def open_torchvision(
                 f"{path.absolute()}: torchvision finds no {name} there, and iciia downloads nothing: {error}"
             ) from error
     files = _listing(path)
-    looks = [
-        look_at(half, f"{name} ({part})", {"torchvision": name, "split": part, "files": files}, cache, stage)
-        for half, part in zip(halves, splits, strict=True)
-    ]
-    names = [str(one) for one in getattr(halves[0].dataset, "classes", ())]
-    count = len(names) or 1 + int(looks[0].labels.max())
-    for look, part in zip(looks, splits, strict=True):
-        check_classes(f"{name} ({part})", look.labels, count)
-    groups = read_superclasses(superclasses, count) if superclasses else (None, ())
-    channels = 1 if all(look.grey for look in looks) else 3
-    images = [
-        ItemImages(half, look.labels, look.shapes, size, channels) for half, look in zip(halves, looks, strict=True)
-    ]
-    return Images(
-        {"kind": "torchvision", "dataset": name, "content": [look.content for look in looks], "size": size},
-        Classes(names or [str(c) for c in range(count)], *groups),
-        images[0],
-        images[1],
-        shapes=np.concatenate([look.shapes for look in looks]),
+    return open_items(
+        halves,
+        [f"{name} ({part})" for part in splits],
+        [{"torchvision": name, "split": part, "files": files} for part in splits],
+        [str(one) for one in getattr(halves[0].dataset, "classes", ())],
+        superclasses,
+        size,
+        {"kind": "torchvision", "dataset": name},
+        cache,
+        stage,
     )
 
 
