@@ -73,7 +73,9 @@ FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="A report
 def run(
     scenario: ScenarioArgument,
     overrides: SetOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the report; reports/NAME-DATE if left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="For the report, new or empty; reports/NAME-DATE if left out.")
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Worker processes; one for each CPU if left out, 0 for none and no Ray."),
@@ -155,19 +157,22 @@ def compare(
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="Also compare runs on different streams, by their means over clients.")
     ] = False,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("comparison.html"),
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page; reports/comparison-DATE.html if left out.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare runs: differences in accuracy with intervals, paired by client; as a table and as a page."""
     from sim.cache import Cache
     from sim.comparison import compare as compare_runs
     from sim.comparison import rendered_comparison
+    from sim.outputs import dated
     from sim.page import write_comparison
 
     if len(folders) < 2:
         raise typer.BadParameter("got one folder; expected two or more", param_hint="FOLDER")
     found = compare_runs(*folders, unpaired=unpaired)
-    page = write_comparison(found, out, Cache())
+    page = write_comparison(found, out or dated("comparison", ".html"), Cache())
     if as_json:
         _print_json({"paired": found.paired, "page": page, "differences": _records(found.table)})
         return
@@ -181,15 +186,17 @@ def compare(
 def replay(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a run, finished or not.")],
     client: Annotated[int, typer.Option(min=0, help="The client's number.")],
-    out: Annotated[Path | None, typer.Option(help="CSV file for a row of each prediction.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file for a row of each prediction.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate one client of a run again, alone, in this process: an adapter's error comes with its traceback."""
     from sim.engine import replay as replay_client
+    from sim.outputs import replacing
 
     events = replay_client(folder, client)
     if out is not None:
-        events.to_csv(out, index=False)
+        with replacing(out) as temporary:
+            events.to_csv(temporary, index=False)
     right = (events.prediction == events.label).groupby(events.adapter, observed=True).agg(["size", "sum", "mean"])
     if as_json:
         found = right.rename(columns={"size": "predictions", "sum": "correct", "mean": "accuracy"}).reset_index()
@@ -272,13 +279,15 @@ def preview(
     overrides: SetOption = None,
     clients: Annotated[int, typer.Option(min=1, help="Clients in the timeline.")] = 8,
     out: Annotated[
-        Path | None, typer.Option(help="Picture: .svg, .png or .html; NAME-preview.svg here if left out.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Picture: .svg, .png or .html; reports/NAME-preview-DATE.svg if left out."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Draw what clients see and when they drift, and audit the streams. Trains nothing."""
     from sim.cache import Cache
     from sim.feasibility import check_data
+    from sim.outputs import dated
     from sim.preview import check_suffix, rendered_audit
     from sim.preview import preview as preview_streams
     from sim.preview_chart import draw
@@ -287,7 +296,7 @@ def preview(
 
     document = read(scenario).override(overrides or ())
     validated = validate_document(document)
-    path = out or Path(f"{validated.name}-preview.svg")
+    path = out or dated(f"{validated.name}-preview", ".svg")
     try:
         check_suffix(path)
     except ValueError as error:

@@ -24,6 +24,7 @@ from sim.client import CohortSimulator, Job, PredictionFailed
 from sim.collector import Layout, layout_of, write
 from sim.errors import Interrupted, ReportError, RunError, SimError
 from sim.feasibility import check_data
+from sim.outputs import dated
 from sim.page import write_report
 from sim.plan import check_memory
 from sim.progress import Display
@@ -79,7 +80,7 @@ def run(
     validated = validate(document)
     check_sinks(log)
     context = _Context(workers, address, _Share.parse(cohorts), resume, Display(quiet), Cache(), log)
-    folder = Path(out) if out is not None else _default_folder(validated.name)
+    folder = Path(out) if out is not None else dated(validated.name)
     try:
         if validated.sweep:
             return _run_sweep(document, validated, folder, context)
@@ -181,11 +182,6 @@ class _Context:
     display: Display
     cache: Cache
     log: Sequence[str]
-
-
-def _default_folder(name: str) -> Path:
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("reports") / f"{name}-{stamp}"
 
 
 def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:

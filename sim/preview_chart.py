@@ -6,6 +6,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from sim.outputs import replacing
 from sim.preview import OTHERS, Preview
 
 WIDTH = 720
@@ -16,11 +17,17 @@ COLOURS = (
 
 
 def draw(found: Preview, path: Path) -> None:
-    """Writes the picture as SVG, PNG or HTML, by the name's suffix."""
+    """Writes the picture as SVG, PNG or HTML, by the name's suffix.
+
+    Raises:
+        ReportError: It cannot be written.
+    """
     parts = [_timeline(found), *([_drifts(found)] if len(found.drift_steps) else [])]
     chart = alt.vconcat(*parts, spacing=18).configure_view(stroke=None)
     chart = chart.configure_axis(labelFontSize=11, titleFontSize=12).configure_title(anchor="start", fontSize=13)
-    chart.save(str(path), **({"scale_factor": 1.25} if path.suffix == ".png" else {}))
+    with replacing(path) as temporary:
+        scale = {"scale_factor": 1.25} if path.suffix == ".png" else {}
+        chart.save(str(temporary), format=path.suffix[1:], **scale)
 
 
 def _step(found: Preview) -> Any:

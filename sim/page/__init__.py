@@ -1,11 +1,10 @@
 """The page that people look at, made of a report's tables. Vega-Altair and Jinja live here."""
 
-import os
 from pathlib import Path
 
 from sim.cache import Cache
 from sim.comparison import Comparison
-from sim.errors import ReportError
+from sim.outputs import replacing
 from sim.page.comparison_page import comparison_page
 from sim.page.figures import write_figures
 from sim.page.parts import Page
@@ -60,10 +59,6 @@ def write_page(page: Page, looks: list[Style], path: Path, cache: Cache) -> Path
         ReportError: It cannot be written.
     """
     text = render(page, partners(looks), cache)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise ReportError(f"{path}: the page cannot be written ({error.strerror})") from error
     return path

@@ -155,7 +155,8 @@ def test_other_commands_as_json(scenario_file: Path, tmp_path: Path, tiny_report
     assert isinstance(in_here("cache", "ls"), list)
     (planned,) = in_here("plan", scenario_file, "--workers", "1")
     assert (planned["clients"], planned["images"], planned["adapters"]) == (11, 660, 5)
-    found = in_here("preview", scenario_file, "--out", tmp_path / "p.svg")
+    found = in_here("preview", scenario_file, "--out", tmp_path / "new folder" / "p.svg")
+    assert (tmp_path / "new folder" / "p.svg").is_file()
     assert found["audit"][-1]["measure"] == "class_share"
     one = in_here("replay", tiny_report.folder, "--client", "7")
     assert [row["predictions"] for row in one["adapters"]] == [60] * 5
@@ -179,6 +180,23 @@ def test_report_and_compare(tiny_report: sim.Report, old_report: Path, tmp_path:
     found = in_here("compare", tiny_report.folder, old_report, "--out", tmp_path / "c.html")
     assert found["paired"]
     assert found["differences"][0]["clients"] == 5
+
+
+def test_what_is_there_is_replaced_only_if_it_was_named(
+    scenario_file: Path, tiny_report: sim.Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = in_here("compare", tiny_report.folder, tiny_report.folder)["page"]
+    picture = in_here("preview", scenario_file)["picture"]
+    assert re.fullmatch(r"reports/comparison-\d{8}-\d{6}\.html", page)
+    assert re.fullmatch(r"reports/tiny-preview-\d{8}-\d{6}\.svg", picture)
+    assert sorted(tmp_path.rglob("*.*")) == sorted([scenario_file, tmp_path / page, tmp_path / picture])
+    named = tmp_path / "mine.csv"
+    named.write_text("mine")
+    in_here("replay", tiny_report.folder, "--client", "7", "--out", named)
+    assert named.read_text().startswith("client,")
+    done = iciia("replay", tiny_report.folder, "--client", "7", "--out", named / "x.csv")
+    assert (done.returncode, done.stderr) == (2, f"{named / 'x.csv'}: cannot be written (File exists)\n")
 
 
 @pytest.mark.parametrize(
