@@ -17,7 +17,7 @@ from sim.adapters import adapter_class, capacities, make_own
 from sim.artifacts import image_size, outline, split
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
-from sim.errors import DataError, Problem, ScenarioError
+from sim.errors import DataError, ScenarioError
 from sim.scenario import (
     IciiaAdapterSettings,
     NoDriftSettings,
@@ -32,7 +32,6 @@ from sim.stage import StageProgress, silent
 from sim.stream import GroupedImages, Stream
 from sim.streams import build_drift, build_stream, subset_sizes
 from sim.testing import check_drift
-from sim.validation import dotted
 
 CLIENTS_AT_A_TIME = 64
 
@@ -51,8 +50,7 @@ def check_data(document: Document, scenario: Scenario, cache: Cache, stage: Stag
     """
     found = list(_problems(scenario, cache, stage))
     if found:
-        problems = [Problem(dotted(key), message, document.line(key)) for key, message in found]
-        raise ScenarioError(document.source, problems)
+        raise ScenarioError(document.source, [document.problem(key, message) for key, message in found])
 
 
 def _problems(scenario: Scenario, cache: Cache, stage: StageProgress) -> Iterator[tuple[Key, str]]:

@@ -46,6 +46,10 @@ class Document:
                 return self.lines[key[:length]]
         return self.lines.get(())
 
+    def problem(self, key: Key, message: str) -> Problem:
+        """What is wrong with a key, which is called what `--set` takes: `adapters.1.bank.capacity`."""
+        return Problem(".".join(map(str, key)) or "scenario", message, self.line(key))
+
     def override(self, assignments: Sequence[str]) -> "Document":
         """Applies `a.b.c=value` assignments; values are read as YAML, and a part of a key that is a number indexes a list.
 

@@ -70,7 +70,7 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
         _check_clients, _check_data, _check_backbone, _check_live, _check_modules, _check_adapters, _check_protocol,
     )  # fmt: skip
     for check in checks:
-        problems += [Problem(dotted(key), message, document.line(key)) for key, message in check(sections)]
+        problems += [document.problem(key, message) for key, message in check(sections)]
     if "sweep" not in unsound and document.values.get("sweep"):
         problems += _sweep_problems(document, quiet=bool(problems))
     problems.sort(key=lambda problem: (problem.line or 0, problem.where))
@@ -84,7 +84,7 @@ def _sweep_problems(document: Document, quiet: bool) -> list[Problem]:
     try:
         runs = cells(document)
     except ValueError as error:
-        return [Problem("sweep", str(error), document.line(("sweep",)))]
+        return [document.problem(("sweep",), str(error))]
     if quiet:  # the cells would repeat the document's own problems
         return []
     found: dict[str, Problem] = {}
@@ -319,7 +319,7 @@ def _field_problems(document: Document, details: list[ErrorDetails]) -> list[Pro
             _, _, expected = message.partition("; expected ")
             earlier = problems[key].message
             message = f"{earlier} or {expected}" if expected and expected not in earlier else earlier
-        problems[key] = Problem(dotted(key), message, document.line(key))
+        problems[key] = document.problem(key, message)
     # a union that rejects a value as a whole says less than what is wrong inside it
     inside = {key[:length] for key in problems for length in range(len(key))}
     return [problem for key, problem in problems.items() if key not in inside or "unknown key" in problem.message]
@@ -338,14 +338,6 @@ def _written_key(document: Document, detail: ErrorDetails) -> Key:
     if detail["type"].startswith("union_tag"):
         key.append("kind")
     return tuple(key)
-
-
-def dotted(key: Key) -> str:
-    """A key as people write it: `adapters[1].bank.capacity`."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text or "scenario"
 
 
 _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {

@@ -191,17 +191,17 @@ def problems(settings: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
-        ("knnn", 'adapters[1].kind: got "knnn"; did you mean "knn"?'),
-        ({"kind": "knn", "neighbors": 3}, 'adapters[1].neighbors: unknown key; did you mean "neighbours"?'),
-        ({"kind": "lame", "capacity": [16, 100]}, "adapters[1].capacity: got a capacity of 100: LAME multiplies all pairs"),
-        ({"kind": "majority_label", "capacity": 0}, "adapters[1].capacity: got a capacity of 0; expected an integer of 1"),
-        ({"kind": "ff", "module": "stream"}, "adapters[1].module: has a context to attend to, and ff takes none"),
-        ({"kind": "iciia", "module": "ff"}, "adapters[1].module: has context none and attends to nothing; set kind: ff"),
-        ({"kind": "ff", "module": "fff"}, 'adapters[1].module: got "fff"; did you mean "ff"?'),
-        ({"kind": "no.such.Adapter"}, 'adapters[1].kind: got "no.such.Adapter", which cannot be imported: ModuleNotFound'),
+        ("knnn", 'adapters.1.kind: got "knnn"; did you mean "knn"?'),
+        ({"kind": "knn", "neighbors": 3}, 'adapters.1.neighbors: unknown key; did you mean "neighbours"?'),
+        ({"kind": "lame", "capacity": [16, 100]}, "adapters.1.capacity: got a capacity of 100: LAME multiplies all pairs"),
+        ({"kind": "majority_label", "capacity": 0}, "adapters.1.capacity: got a capacity of 0; expected an integer of 1"),
+        ({"kind": "ff", "module": "stream"}, "adapters.1.module: has a context to attend to, and ff takes none"),
+        ({"kind": "iciia", "module": "ff"}, "adapters.1.module: has context none and attends to nothing; set kind: ff"),
+        ({"kind": "ff", "module": "fff"}, 'adapters.1.module: got "fff"; did you mean "ff"?'),
+        ({"kind": "no.such.Adapter"}, 'adapters.1.kind: got "no.such.Adapter", which cannot be imported: ModuleNotFound'),
         ({"kind": "my_adapters.Nothing"}, 'got "my_adapters.Nothing", which is no subclass of iciia.Adapter'),
         ({"kind": "my_adapters.Sharper", "arguments": {"factr": 2}}, "got an unexpected keyword argument 'factr'; it takes factor"),
-        ({"kind": "my_adapters.Sharper", "factor": 2}, "adapters[1].factor: unknown key; expected kind, arguments, name"),
+        ({"kind": "my_adapters.Sharper", "factor": 2}, "adapters.1.factor: unknown key; expected kind, arguments, name"),
         ({"kind": "my_adapters.Sharper", "arguments": {"factor": -1.0}}, "cannot be made: ValueError: got a factor of -1.0"),
         ({"kind": "my_adapters.Crowd"}, "fails iciia.testing.check_adapter: a client alone scores differently"),
     ],
@@ -222,8 +222,8 @@ def test_labels_are_no_part_of_the_papers_protocols(tiny: Make) -> None:
         )
     )
     assert found == [
-        "adapters[1]: last_label sees past labels, and paper_batch has no past; remove it",
-        "adapters[2].capacity: got 20, and each of a client's 20 images has 19 others; lower it",
+        "adapters.1: last_label sees past labels, and paper_batch has no past; remove it",
+        "adapters.2.capacity: got 20, and each of a client's 20 images has 19 others; lower it",
     ]
 
 
@@ -245,7 +245,7 @@ def test_a_classifier_comes_with_features(tmp_path: Path) -> None:
     test = features(tmp_path / "test.npz")
     without = {"kind": "features", "train": features(tmp_path / "without.npz"), "test": test}
     (found,) = problems({**scenario, "data": without})
-    assert found.startswith("adapters[1]: t3a needs the backbone's classifier; give classifier_weight [C, D]")
+    assert found.startswith("adapters.1: t3a needs the backbone's classifier; give classifier_weight [C, D]")
     wrong = {**without, "train": features(tmp_path / "wrong.npz", classifier_weight=weight.T)}
     (found,) = problems({**scenario, "data": wrong})
     assert "classifier_weight is float64 [8, 4]; expected finite floats [4, 8]" in found

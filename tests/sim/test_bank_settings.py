@@ -49,14 +49,14 @@ def _module() -> Any:
 @pytest.mark.parametrize(
     ("bank", "message"),
     [
-        ({"policy": "fifi"}, r'adapters\[1\].bank.policy  got "fifi"; did you mean "fifo"\?'),
+        ({"policy": "fifi"}, r'adapters.1.bank.policy  got "fifi"; did you mean "fifo"\?'),
         (
             {"policy": {"kind": "decay", "arguments": {"window": -1}}},
             "got a window of -1; expected an integer of 1 or more",
         ),
         ({"policy": "no.such:Policy"}, 'got "no.such:Policy", which cannot be imported'),
-        ({"capacity": 5000}, r"adapters\[1\].bank.capacity  got 5000; expected 4096 or less"),
-        ({"capacity": [16, -1]}, r"adapters\[1\].bank.capacity\[1\]  got -1; expected 0 or more"),
+        ({"capacity": 5000}, r"adapters.1.bank.capacity  got 5000; expected 4096 or less"),
+        ({"capacity": [16, -1]}, r"adapters.1.bank.capacity.1  got -1; expected 0 or more"),
         ({"capacity": []}, "got a list; expected an integer or at least 1 entry"),
         ({"storage": "int4"}, r'got "int4"; did you mean "int8"\? \(float32, float16, bfloat16, int8\)'),
     ],
@@ -74,7 +74,7 @@ def test_a_set_of_thousands_is_refused(tiny: Make) -> None:
     assert "got 512: the set context computes all pairs of a bank anew for every image; 256 or less" in str(
         caught.value
     )
-    assert "adapters[1].bank.diagnostics  measures the stream context only" in str(caught.value)
+    assert "adapters.1.bank.diagnostics  measures the stream context only" in str(caught.value)
 
 
 def test_several_values_sweep(tiny: Make) -> None:

@@ -317,17 +317,17 @@ def test_a_sweep_over_protocols(settings: Make, tmp_path: Path) -> None:
         ),
         (
             {"adapters.1.bank": {"capacity": 4, "policy": "reservoir"}},
-            "adapters[1].bank.policy  is of a stream's bank, and with paper_batch a bank is the other images of a set; remove it",
+            "adapters.1.bank.policy  is of a stream's bank, and with paper_batch a bank is the other images of a set; remove it",
         ),
-        ({"adapters.1.bank": {"capacity": 4, "storage": "int8"}}, "adapters[1].bank.storage  is of a stream's bank"),
-        ({"adapters.3.bank": {"capacity": 4, "diagnostics": True}}, "adapters[3].bank.diagnostics  is of a stream's"),
+        ({"adapters.1.bank": {"capacity": 4, "storage": "int8"}}, "adapters.1.bank.storage  is of a stream's bank"),
+        ({"adapters.3.bank": {"capacity": 4, "diagnostics": True}}, "adapters.3.bank.diagnostics  is of a stream's"),
         (
             {"adapters.1.bank": {"capacity": [4, 22]}},
-            "adapters[1].bank.capacity  got 22, and each of a client's 22 images has 21 others; lower it",
+            "adapters.1.bank.capacity  got 22, and each of a client's 22 images has 21 others; lower it",
         ),
         (
             {"adapters.3.bank": {"capacity": 300}, "clients.images": 400},
-            "adapters[3].bank.capacity  got 300: paper_batch computes every set anew; 256 or less",
+            "adapters.3.bank.capacity  got 300: paper_batch computes every set anew; 256 or less",
         ),
         ({"protocol": "papr_batch"}, 'protocol  got "papr_batch"; did you mean "paper_batch"? (stream, paper_batch, leave'),
     ],

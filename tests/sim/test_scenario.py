@@ -49,11 +49,11 @@ patience)
   line 11  clients.subset.reserve_ratio   got 2; expected 1 or less
   line 12  clients.drift.kind             got "gradul"; did you mean "gradual"? (none, sudden, gradual, \
 incremental, recurring, prior, own)
-  line 14  adapters[0].kind               got "backbon"; did you mean "backbone"? (backbone, oracle, oracle_prior, last_label, \
+  line 14  adapters.0.kind                got "backbon"; did you mean "backbone"? (backbone, oracle, oracle_prior, last_label, \
 prototype, em_prior, bbse, prior_correction, majority_label, knn, lame, t3a, iciia, ff, finetuned_head, prompt)
-  line 15  adapters[1].bank.capacity[1]   got -1; expected 0 or more
-  line 16  adapters[2].bank               got 3; expected keys and values
-  line 16  adapters[2].module             is missing
+  line 15  adapters.1.bank.capacity.1     got -1; expected 0 or more
+  line 16  adapters.2.bank                got 3; expected keys and values
+  line 16  adapters.2.module              is missing
   line 17  reprot                         unknown key; did you mean "report"? (name, seed, protocol, data, backbone, \
 cloud, modules, clients, adapters, report, sweep)"""
 
@@ -129,12 +129,12 @@ def test_an_override_out_of_range_has_no_line() -> None:
 CASES: list[tuple[list[str], str]] = [
     (["adapters.0=oracle", "adapters.2=backbone"], ""),
     (["adapters.0=oracle"], "adapters: has no `backbone`; add it, every gain is reported against it"),
-    (["adapters.2=backbone"], "adapters[2]: a second adapter is called 'backbone'; remove one"),
+    (["adapters.2=backbone"], "adapters.2: a second adapter is called 'backbone'; remove one"),
     (
         ["adapters.1.bank.capacity=[3, 3]"],
-        "adapters[1]: a second adapter is called 'iciia-3'; give one of them a `name`",
+        "adapters.1: a second adapter is called 'iciia-3'; give one of them a `name`",
     ),
-    (["adapters.1.module=strem"], 'adapters[1].module: got "strem"; did you mean "stream"? (stream)'),
+    (["adapters.1.module=strem"], 'adapters.1.module: got "strem"; did you mean "stream"? (stream)'),
     (
         ["clients.drift.every=60"],
         "clients.drift.every: got 60, and a stream has only 60 images; lower it, or set kind: none",
@@ -268,14 +268,14 @@ CASES: list[tuple[list[str], str]] = [
         ["sweep={seed: [1, 2], modules.stream.layers: [1, 0]}"],
         "modules.stream.layers: with seed=1, modules.stream.layers=0: got 0; expected 1 or more",
     ),
-    (["modules={}"], 'adapters[1].module: got "stream", and `modules` is empty; define it there'),
+    (["modules={}"], 'adapters.1.module: got "stream", and `modules` is empty; define it there'),
     (
         ["modules.stream.context=set"],
         "modules.stream.recipe: the set context is trained on sets; set recipe: paper, or context: stream",
     ),
     (
         ["modules.stream.context=none"],
-        "adapters[1].module: has context none and attends to nothing; set kind: ff, or give a module of another context",
+        "adapters.1.module: has context none and attends to nothing; set kind: ff, or give a module of another context",
     ),
     (
         ["modules.stream.head=replaced", "modules.stream.shortlist=3"],
@@ -307,7 +307,14 @@ def test_impossible_wishes(tiny: Make, overrides: list[str], message: str) -> No
 
 def test_problems_of_settings_do_not_hide_each_other(tiny: Make) -> None:
     found = problems(tiny(), "clients.drift.every=60", "adapters.1.module=strem", "seed=-1")
-    assert [text.split(":")[0] for text in found] == ["adapters[1].module", "clients.drift.every", "seed"]
+    assert [text.split(":")[0] for text in found] == ["adapters.1.module", "clients.drift.every", "seed"]
+
+
+def test_errors_call_a_key_what_set_takes(tiny: Make) -> None:
+    bad = "adapters.1.bank.capacity=[3, -1]"
+    (found,) = problems(tiny(), bad)
+    assert found == "adapters.1.bank.capacity.1: got -1; expected 0 or more"
+    assert problems(tiny(), bad, f"{found.partition(':')[0]}=4") == []
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
