@@ -1,7 +1,6 @@
 """From adapter settings to adapters: one of each kind, one for each capacity of a list, and those of the user's own."""
 
 import inspect
-import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +24,7 @@ from iciia.adapters import (
     Sees,
     T3aAdapter,
 )
+from iciia.imports import import_class
 from iciia.model import ICIIA
 from iciia.policies import make_policy
 from iciia.source import Source
@@ -106,7 +106,7 @@ def adapter_class(settings: AnyAdapterSettings) -> type[Adapter]:
     if not isinstance(settings, OwnAdapterSettings):
         return ADAPTERS[settings.kind]
     try:
-        return own_class(settings.kind)
+        return import_class(settings.kind, Adapter)
     except ValueError:
         return Adapter
 
@@ -159,31 +159,13 @@ def build_adapter(
     return adapter
 
 
-def own_class(path: str) -> type[Adapter]:
-    """A class of the user's own.
-
-    Args:
-        path: `package.module.Class` or `package.module:Class`.
-
-    Raises:
-        ValueError: It cannot be imported, or is no adapter.
-    """
-    try:
-        found = pkgutil.resolve_name(path)
-    except Exception as error:  # the module may do anything
-        raise ValueError(f'got "{path}", which cannot be imported: {type(error).__name__}: {error}') from error
-    if not (isinstance(found, type) and issubclass(found, Adapter)):
-        raise ValueError(f'got "{path}", which is no subclass of iciia.Adapter')
-    return found
-
-
 def check_arguments(path: str, arguments: Mapping[str, Any]) -> None:
-    """Checks that a class takes these arguments beside the source, by name.
+    """Checks that an adapter's class takes these arguments beside the source, by name.
 
     Raises:
         ValueError: It does not, or it cannot be imported.
     """
-    signature = inspect.signature(own_class(path))
+    signature = inspect.signature(import_class(path, Adapter))
     try:
         signature.bind(Source.blank(1, 2), **arguments)
     except TypeError as error:
@@ -197,7 +179,7 @@ def make_own(path: str, arguments: Mapping[str, Any], source: Source) -> Adapter
     Raises:
         ValueError: It cannot be made; the message says why.
     """
-    chosen: Any = own_class(path)
+    chosen = import_class(path, Adapter)
     try:
         adapter: Adapter = chosen(source, **arguments)
     except Exception as error:

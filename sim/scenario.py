@@ -17,6 +17,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+ImportPath = Annotated[str, Field(pattern=r"^.+[.:][A-Za-z_][A-Za-z0-9_]*$")]
 AdapterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")]
 
 
@@ -391,8 +392,8 @@ class OwnDriftSettings(Settings):
     """A drift process of your own."""
 
     kind: Literal["own"]
-    process: Annotated[str, Field(pattern=r"^.+:[A-Za-z_][A-Za-z0-9_]*$")]
-    """`package.module:Class` or `file.py:Class`; see sim.drift.Drift and sim.testing."""
+    process: ImportPath
+    """`package.module.Class` or `file.py:Class`; see sim.drift.Drift and sim.testing."""
     arguments: dict[str, Any] = {}
     """What the class is called with, beside the seed."""
 
@@ -464,8 +465,8 @@ class PolicySettings(Settings):
     """Which images a full bank keeps."""
 
     kind: str
-    """fifo, reservoir, class_balanced, cstu, diverse, confident, decay, drift_reset, or the import path package.module:Class of a
-    subclass of iciia.policies.Policy."""
+    """fifo, reservoir, class_balanced, cstu, diverse, confident, decay, drift_reset, or a subclass of iciia.policies.Policy,
+    package.module.Class or file.py:Class."""
     arguments: dict[str, Any] = {}
     """Keyword arguments of the policy: `window` of decay, `recent` and `threshold` of drift_reset."""
 
@@ -581,8 +582,8 @@ class LabelledAdapterSettings(Settings):
 class OwnAdapterSettings(Settings):
     """An adapter of your own."""
 
-    kind: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*([.:][A-Za-z_][A-Za-z0-9_]*)+$")]
-    """Import path of a subclass of iciia.Adapter, package.module.Class or package.module:Class."""
+    kind: ImportPath
+    """A subclass of iciia.Adapter, package.module.Class or file.py:Class."""
     arguments: dict[str, Any] = {}
     """What the class is called with, beside the source; see iciia.source.Source and iciia.testing.check_adapter."""
     name: AdapterName | None = None
@@ -613,6 +614,20 @@ AdapterSettings = Annotated[
     Discriminator(_whose),
     BeforeValidator(_named_only, json_schema_input_type=str | AnyAdapterSettings),
 ]
+
+
+def adapter_from(folder: Path, adapter: AnyAdapterSettings) -> AnyAdapterSettings:
+    """The same settings with the files of own classes taken from the given folder."""
+    if isinstance(adapter, OwnAdapterSettings):
+        return adapter.model_copy(update={"kind": _class_from(folder, adapter.kind)})
+    if isinstance(adapter, IciiaAdapterSettings):
+        policy = adapter.bank.policy.model_copy(update={"kind": _class_from(folder, adapter.bank.policy.kind)})
+        return adapter.model_copy(update={"bank": adapter.bank.model_copy(update={"policy": policy})})
+    return adapter
+
+
+def _class_from(folder: Path, path: str) -> str:
+    return str(folder / Path(path).expanduser()) if path.rpartition(":")[0].endswith(".py") else path
 
 
 class ReportSettings(Settings):
@@ -680,7 +695,8 @@ class Scenario(Settings):
         if backbone is not None and backbone.weights not in ("train", "pretrained"):
             backbone = backbone.model_copy(update={"weights": str(folder / backbone.weights)})
         clients, drift = self.clients, self.clients.drift
-        if isinstance(drift, OwnDriftSettings) and drift.process.rpartition(":")[0].endswith(".py"):
-            drift = drift.model_copy(update={"process": str(folder / drift.process)})
+        if isinstance(drift, OwnDriftSettings):
+            drift = drift.model_copy(update={"process": _class_from(folder, drift.process)})
             clients = clients.model_copy(update={"drift": drift})
-        return self.model_copy(update={"data": data, "backbone": backbone, "clients": clients})
+        adapters = [adapter_from(folder, adapter) for adapter in self.adapters]
+        return self.model_copy(update={"data": data, "backbone": backbone, "clients": clients, "adapters": adapters})

@@ -32,6 +32,7 @@ from sim.scenario import (
     PlainAdapterSettings,
     Scenario,
     WindowAdapterSettings,
+    adapter_from,
 )
 from sim.scenario_file import Document, Key, cells
 
@@ -112,7 +113,8 @@ class _Sections:
         field = Scenario.model_fields[name]
         if name not in self.document.values:
             return field.get_default()
-        return _section_type(name).validate_python(self.document.values[name])
+        found = _section_type(name).validate_python(self.document.values[name])
+        return [adapter_from(self.document.data_folder, one) for one in found] if name == "adapters" else found
 
 
 def _section_type(name: str) -> TypeAdapter[Any]:
@@ -355,7 +357,9 @@ _EXPECTED: dict[str, Callable[[dict[str, Any]], str]] = {
     "model_attributes_type": lambda c: "keys and values",
     "model_type": lambda c: "keys and values",
     "string_pattern_mismatch": lambda c: (
-        "package.module.Class" if ":" in c["pattern"] else "letters, digits, '_', '.', '+' and '-' only"
+        "package.module.Class or file.py:Class"
+        if ":" in c["pattern"]
+        else "letters, digits, '_', '.', '+' and '-' only"
     ),
     "string_type": lambda c: "text",
     "too_short": lambda c: f"at least {c['min_length']} entry",

@@ -1,14 +1,14 @@
 """Bank policies: which images a full bank keeps. One small file each.
 
-A policy of one's own is a subclass of `Policy`, named in a scenario by its import path, `package.module:Class`;
+A policy of one's own is a subclass of `Policy`, named in a scenario by its import path, `package.module.Class` or `file.py:Class`;
 `iciia.testing.check_policy` checks it.
 """
 
 import difflib
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
+from iciia.imports import import_class
 from iciia.policies.base import Arrival, Evidence, Policy, Slots
 from iciia.policies.class_balanced import ClassBalanced
 from iciia.policies.confident import Confident
@@ -46,29 +46,18 @@ def make_policy(kind: str, arguments: Mapping[str, Any] | None = None) -> Policy
     """A policy by name or import path.
 
     Args:
-        kind: A name in `POLICIES`, or `package.module:Class`.
+        kind: A name in `POLICIES`, or an import path; see `iciia.imports.import_class`.
         arguments: Keyword arguments of its class.
 
     Raises:
         ValueError: There is no such policy, or it does not take these arguments; the message says what is allowed.
     """
-    chosen = _by_path(kind) if ":" in kind else POLICIES.get(kind)
+    chosen = import_class(kind, Policy) if {".", ":"} & set(kind) else POLICIES.get(kind)
     if chosen is None:
         close = difflib.get_close_matches(kind, POLICIES, n=1, cutoff=0.5)
         meant = f'did you mean "{close[0]}"? ' if close else ""
-        raise ValueError(f'got "{kind}"; {meant}({", ".join(POLICIES)}, or package.module:Class)')
+        raise ValueError(f'got "{kind}"; {meant}({", ".join(POLICIES)}, package.module.Class or file.py:Class)')
     try:
         return chosen(**(arguments or {}))
     except TypeError as error:
         raise ValueError(f"{kind} does not take these arguments: {error}") from error
-
-
-def _by_path(path: str) -> type[Policy]:
-    module, _, name = path.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f'got "{path}", which cannot be imported: {error}') from error
-    if not (isinstance(found, type) and issubclass(found, Policy)):
-        raise ValueError(f'got "{path}", which is no subclass of iciia.policies.Policy')
-    return found

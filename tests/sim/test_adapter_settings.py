@@ -1,5 +1,6 @@
 """Adapters in scenarios: every kind by name, own ones by import path and checked, bad ones refused; what reports say of each."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from sklearn.metrics import recall_score
 import sim
 from iciia import Source
 from iciia.adapters import T3aAdapter
-from sim.adapters import ADAPTERS, build_adapters
+from sim.adapters import ADAPTERS, adapter_name, build_adapters
 from sim.artifacts import prepare
 from sim.bench_latency import measure_latency
 from sim.cache import Cache
@@ -179,13 +180,33 @@ def test_tuning_starts_after_its_images(report: sim.Report) -> None:
     assert (training.drop(["finetuned_head", "prompt"]) == 0).all()
 
 
-def problems(settings: dict[str, Any]) -> list[str]:
+def problems(settings: dict[str, Any] | Path) -> list[str]:
     try:
         document = read(settings)
         check_data(document, validate(document), Cache())
     except ScenarioError as error:
         return [f"{problem.where}: {problem.message}" for problem in error.problems]
     return []
+
+
+def test_own_classes_stand_in_a_file_beside_the_scenario(tiny: Make, tmp_path: Path) -> None:
+    own = "from iciia.policies import Fifo\nfrom sim.drift import At, SuddenDrift\n"
+    own += "class Mine(Fifo):\n    name = 'mine'\nclass Once:\n    def __new__(cls, seed):\n        return SuddenDrift(At((20,)))\n"
+    (tmp_path / "own.py").write_text(OWN + own)
+    adapters = [
+        "backbone",
+        {"kind": "own.py:Sharper"},
+        {"kind": "iciia", "module": "stream", "bank": {"policy": "own.py:Mine"}},
+    ]
+    clients = tiny()["clients"] | {"drift": {"kind": "own", "process": "own.py:Once"}}
+    (tmp_path / "mine.yaml").write_text(json.dumps(tiny(adapters=adapters, clients=clients)))
+    assert problems(tmp_path / "mine.yaml") == []
+    _, sharper, iciia = validate(read(tmp_path / "mine.yaml")).adapters
+    assert sharper.kind == f"{tmp_path}/own.py:Sharper"
+    assert adapter_name(sharper, None) == "Sharper"
+    assert iciia.bank.policy.kind == f"{tmp_path}/own.py:Mine"  # type: ignore[union-attr]
+    (tmp_path / "mine.yaml").write_text(json.dumps(tiny(adapters=["backbone", "own.py:Nothing"])))
+    assert 'own.py:Nothing", which is no subclass of Adapter' in problems(tmp_path / "mine.yaml")[0]
 
 
 @pytest.mark.parametrize(
@@ -198,8 +219,8 @@ def problems(settings: dict[str, Any]) -> list[str]:
         ({"kind": "ff", "module": "stream"}, "adapters.1.module: has a context to attend to, and ff takes none"),
         ({"kind": "iciia", "module": "ff"}, "adapters.1.module: has context none and attends to nothing; set kind: ff"),
         ({"kind": "ff", "module": "fff"}, 'adapters.1.module: got "fff"; did you mean "ff"?'),
-        ({"kind": "no.such.Adapter"}, 'adapters.1.kind: got "no.such.Adapter", which cannot be imported: ModuleNotFound'),
-        ({"kind": "my_adapters.Nothing"}, 'got "my_adapters.Nothing", which is no subclass of iciia.Adapter'),
+        ({"kind": "no.such.Adapter"}, 'adapters.1.kind: got "no.such.Adapter", which cannot be imported (ModuleNotFound'),
+        ({"kind": "my_adapters.Nothing"}, 'got "my_adapters.Nothing", which is no subclass of Adapter'),
         ({"kind": "my_adapters.Sharper", "arguments": {"factr": 2}}, "got an unexpected keyword argument 'factr'; it takes factor"),
         ({"kind": "my_adapters.Sharper", "factor": 2}, "adapters.1.factor: unknown key; expected kind, arguments, name"),
         ({"kind": "my_adapters.Sharper", "arguments": {"factor": -1.0}}, "cannot be made: ValueError: got a factor of -1.0"),

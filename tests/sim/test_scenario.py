@@ -224,11 +224,11 @@ CASES: list[tuple[list[str], str]] = [
             ("{kind: recurring, every: 20, matrix: nowhere.csv}", "drift.matrix: "),
             (
                 "{kind: own, process: 'nowhere:Thing'}",
-                "drift.process: got 'nowhere:Thing', which cannot be made: ModuleNotFoundError",
+                'drift.process: got "nowhere:Thing", which cannot be imported (ModuleNotFoundError: ',
             ),
             (
-                "{kind: own, process: 'json:JSONDecoder', arguments: {a: 1}}",
-                "drift.process: got 'json:JSONDecoder', which cannot",
+                "{kind: own, process: json.JSONDecoder, arguments: {a: 1}}",
+                "drift.process: json.JSONDecoder cannot be made: TypeError: ",
             ),
         ]
     ],
