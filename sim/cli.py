@@ -332,8 +332,10 @@ def scenarios(as_json: JsonOption = False) -> None:
     if as_json:
         _print_json(shipped())
         return
-    for name, path in shipped().items():
-        print(f"{name:<24} {path}")
+    found = shipped()
+    width = max(map(len, found))
+    for name, path in found.items():
+        print(f"{name:<{width}}  {path}")
 
 
 @app.command(epilog=_examples("iciia overhead --backbone resnet50", "iciia overhead --paper", "iciia overhead --json"))

@@ -13,7 +13,15 @@ The command line prints the message of any of them to stderr, without a tracebac
 must be changed, 1 for the rest.
 """
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+
+def did_you_mean(got: str, allowed: Iterable[str]) -> str | None:
+    """`did you mean "gradual"?` for `gradul`; None if nothing allowed is like it."""
+    close = difflib.get_close_matches(got, allowed, n=1, cutoff=0.5)
+    return f'did you mean "{close[0]}"?' if close else None
 
 
 class SimError(Exception):

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from sim.errors import Problem, ScenarioError
+from sim.errors import Problem, ScenarioError, did_you_mean
 
 Key = tuple[str | int, ...]
 
@@ -148,7 +148,7 @@ def find(source: str | Path) -> Path:
     """The file that a path or the name of a shipped scenario means.
 
     Raises:
-        ScenarioError: There is none; the message lists the shipped ones.
+        ScenarioError: There is none; the message names a shipped one that is like it.
     """
     path = Path(source)
     if path.is_file():
@@ -156,7 +156,9 @@ def find(source: str | Path) -> Path:
     names = shipped()
     if str(source) in names:
         return names[str(source)]
-    message = f"no such file, and no scenario of that name is shipped ({', '.join(names)})"
+    meant = did_you_mean(str(source), names)
+    advice = f"{meant} (`iciia scenarios` lists all)" if meant else "`iciia scenarios` lists them"
+    message = f"no such file, and no scenario of that name is shipped; {advice}"
     raise ScenarioError(str(source), [Problem("file", message)])
 
 

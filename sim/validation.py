@@ -4,7 +4,6 @@ Fields are judged one by one first. What takes several fields to judge is checke
 so that one bad line does not hide another.
 """
 
-import difflib
 import json
 import types
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from iciia.policies import make_policy
 from iciia.source import Source
 from sim.adapters import ADAPTERS, adapter_name, capacities, check_arguments, expand, module_of, sees_of
 from sim.drift_checks import check_drift_settings, with_matrix
-from sim.errors import Problem, ScenarioError
+from sim.errors import Problem, ScenarioError, did_you_mean
 from sim.scenario import (
     AnyAdapterSettings,
     BankSettings,
@@ -390,9 +389,8 @@ def _not_one_of(got: Any, allowed: list[str]) -> str:
 
 
 def _suggest(got: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(got, allowed, n=1, cutoff=0.5)
-    listed = ", ".join(allowed)
-    return f'did you mean "{close[0]}"? ({listed})' if close else f"expected {listed}"
+    meant, listed = did_you_mean(got, allowed), ", ".join(allowed)
+    return f"{meant} ({listed})" if meant else f"expected {listed}"
 
 
 def _shown(value: Any) -> str:

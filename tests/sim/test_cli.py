@@ -151,7 +151,11 @@ def test_problems_as_json(scenario_file: Path) -> None:
 
 
 def test_other_commands_as_json(scenario_file: Path, tmp_path: Path, tiny_report: sim.Report) -> None:
-    assert "quickstart" in in_here("scenarios")
+    listed = in_here("scenarios")
+    lines = CliRunner().invoke(app, ["scenarios"]).stdout.splitlines()
+    assert [line.split() for line in lines] == [[name, path] for name, path in listed.items()]
+    assert "quickstart" in listed
+    assert len({line.rindex(" ") for line in lines}) == 1
     assert isinstance(in_here("cache", "ls"), list)
     (planned,) = in_here("plan", scenario_file, "--workers", "1")
     assert (planned["clients"], planned["images"], planned["adapters"]) == (11, 660, 5)

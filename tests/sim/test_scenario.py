@@ -99,9 +99,18 @@ def test_what_is_not_a_scenario(tmp_path: Path, text: str, message: str) -> None
     assert message in " ".join(str(caught.value).split(" " * 4))
 
 
-def test_a_missing_file_lists_what_is_shipped() -> None:
-    with pytest.raises(ScenarioError, match=r"no such file, and no scenario of that name is shipped \(.*quickstart"):
-        read("quikstart")
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("quikstart", 'did you mean "quickstart"? (`iciia scenarios` lists all)'),
+        ("imagenet", 'did you mean "paper/imagenet"? (`iciia scenarios` lists all)'),
+        ("zzz", "`iciia scenarios` lists them"),
+    ],
+)
+def test_a_missing_file_names_what_is_shipped(name: str, advice: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        read(name)
+    assert caught.value.problems[0].message == f"no such file, and no scenario of that name is shipped; {advice}"
 
 
 def test_overrides(tiny: Make) -> None:
