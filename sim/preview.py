@@ -56,6 +56,11 @@ class Preview:
         """Whether the timeline shows superclasses."""
         return self.scenario.clients.subset.classes == "superclass" and self.classes.superclass is not None
 
+    @property
+    def label_words(self) -> tuple[str, str]:
+        """What images are labelled with, one and several of them."""
+        return ("attribute", "attributes") if self.labels[0].ndim == 2 else ("class", "classes")
+
     def groups(self) -> tuple[list[str], NDArray[np.int64]]:
         """What the timeline has a colour for, and its place for each class, int64 [C].
 
@@ -161,8 +166,9 @@ def rendered_audit(found: Preview) -> Table:
             table.add_row(str(row["measure"]).replace("_", " "), "", _number(row["drawn"]))
     off = max(shares, key=lambda row: abs(_value(row["drawn"]) - _value(row["planned"])))
     met = sum(1 for row in shares if _value(row["drawn"]) > 0)
-    table.add_row("classes met", str(sum(1 for row in shares if _value(row["planned"]) > 0)), str(met))
-    table.add_row(f"class share farthest off ({off['name']})", _percent(off["planned"]), _percent(off["drawn"]))
+    label, labels = found.label_words
+    table.add_row(f"{labels} met", str(sum(1 for row in shares if _value(row["planned"]) > 0)), str(met))
+    table.add_row(f"{label} share farthest off ({off['name']})", _percent(off["planned"]), _percent(off["drawn"]))
     return table
 
 

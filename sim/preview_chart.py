@@ -38,7 +38,7 @@ def _step(found: Preview) -> Any:
 def _timeline(found: Preview) -> Any:
     names, _ = found.groups()
     colours = ["#bbbbbb" if name == OTHERS else COLOURS[i % len(COLOURS)] for i, name in enumerate(names)]
-    what = "superclass" if found.by_superclass else "class"
+    what = "superclass" if found.by_superclass else found.label_words[0]
     # a facet takes one table: shares and drifts stand in it together
     marks = [
         {"client": f"client {client}", "drift": int(step)}

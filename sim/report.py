@@ -119,6 +119,13 @@ class Report:
         return found
 
     @property
+    def label_words(self) -> tuple[str, str]:
+        """What images are labelled with, one and several of them: a class, or attributes, for each of which `classes` counts every
+        image."""
+        several = self.classes["images"].sum() > self.summary["images"].sum()
+        return ("attribute", "attributes") if several else ("class", "classes")
+
+    @property
     def _older(self) -> bool:
         return int(self.run["schema_version"]) < SCHEMA_VERSION
 

@@ -20,10 +20,11 @@ def audit_chart(report: Report) -> Chart | None:
         ["name", "planned", "drawn"]
     ]
     frame.insert(0, "rank", range(1, len(frame) + 1))
+    label = report.label_words[0]
     every = -(-len(frame) // MOST_CLASSES)
     drawn = frame.iloc[::every]
-    x = alt.X("rank:Q", title="class, by its planned share", axis=theme.axis("d"), scale=alt.Scale(nice=False))
-    title = "share of all images"
+    x = alt.X("rank:Q", title=f"{label}, by its planned share", axis=theme.axis("d"), scale=alt.Scale(nice=False))
+    title = "share of all images" if label == "class" else "share of all attributes that are there"
     y = alt.Y("drawn:Q", title=title, axis=alt.Axis(format="~%"))
     base = alt.Chart(theme.values(drawn)).encode(x=x)
     tooltip = [alt.Tooltip("name:N"), alt.Tooltip("planned:Q", format=".3%"), alt.Tooltip("drawn:Q", format=".3%")]
@@ -31,11 +32,12 @@ def audit_chart(report: Report) -> Chart | None:
     line = base.mark_line(color=theme.HUES[1][0][1], strokeWidth=2.5, interpolate="step").encode(
         y=alt.Y("planned:Q", title=title)
     )
-    some = f" Every {every}th class." if every > 1 else ""
-    caption = f"Points: the share of the images that clients really met. Line: what was planned.{some}"
+    some = f" Every {every}th {label}." if every > 1 else ""
+    met = "images" if label == "class" else "attributes"
+    caption = f"Points: the share of the {met} that clients really met. Line: what was planned.{some}"
     return Chart(
         "audit",
-        "Class shares, planned and drawn",
+        f"{label.capitalize()} shares, planned and drawn",
         caption,
         frame,
         theme.finished(alt.layer(marks, line), 300),
@@ -47,6 +49,7 @@ def audit_table(report: Report) -> Table:
     """Drifts, repeats, runs, and the split of the images."""
     audit = report.audit
     shares = audit[audit["measure"] == "class_share"]
+    label, labels = report.label_words
     rows = []
     for row in rows_of(audit[audit["measure"] != "class_share"]):
         name = f"{str(row.measure).replace('_', ' ')} {row.name}".strip()
@@ -54,8 +57,8 @@ def audit_table(report: Report) -> Table:
     off = (shares["drawn"] - shares["planned"]).abs()
     if off.notna().any():
         far = shares.iloc[int(off.to_numpy().argmax())]
-        rows.append(["classes met", str(int((shares["planned"] > 0).sum())), str(int((shares["drawn"] > 0).sum()))])
-        rows.append([f"class share farthest off ({far['name']})", _percent(far["planned"]), _percent(far["drawn"])])
+        rows.append([f"{labels} met", str(int((shares["planned"] > 0).sum())), str(int((shares["drawn"] > 0).sum()))])
+        rows.append([f"{label} share farthest off ({far['name']})", _percent(far["planned"]), _percent(far["drawn"])])
     return Table("Audit of the streams", ["measure", "planned", "drawn"], rows, half=True)
 
 

@@ -11,22 +11,23 @@ from sim.report import Report
 
 METRICS = {
     "top5_accuracy": ("top-5 accuracy", percent),
-    "macro_accuracy": ("mean over classes", percent),
+    "macro_accuracy": ("mean over {}", percent),
     "kappa_temporal": ("kappa-temporal", lambda value: _decimals(value)),
     "nll": ("NLL, nats", lambda value: _decimals(value)),
     "ece": ("calibration error (ECE)", percent),
 }
-"""Further columns of the summary: how each is called, and written."""
+"""Further columns of the summary: how each is called, with {} for what images are labelled with, and written."""
 
 
 def metrics_table(report: Report) -> Table:
     """What else the summary says of each adapter's predictions."""
     there = [name for name in METRICS if name in report.summary and report.summary[name].notna().any()]
+    heads = [METRICS[name][0].format(report.label_words[1]) for name in there]
     rows = [
         [str(row.adapter), *(METRICS[name][1](getattr(row, name)) for name in there)] for row in rows_of(report.summary)
     ]
     note = "A dash: the adapter's scores do not tell it."
-    return Table("Metrics", ["adapter", *(METRICS[name][0] for name in there)], rows, note, half=True)
+    return Table("Metrics", ["adapter", *heads], rows, note, half=True)
 
 
 def _decimals(value: float) -> str:

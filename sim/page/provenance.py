@@ -23,7 +23,7 @@ def described(report: Report) -> str:
     settings = ", ".join(
         f"{key} {value}" for key, value in drift.items() if key != "kind" and value not in (None, 0, {}, [])
     )
-    classes = report.classes["class_index"].nunique()
+    labels = f"{report.classes['class_index'].nunique():,} {report.label_words[1]}"
     backbone = (scenario.get("backbone") or {}).get("model", "ready features")
     part = f" ({count:,} of {clients['count']:,} simulated)" if count < clients["count"] else ""
     images = first["images"] / count
@@ -32,7 +32,7 @@ def described(report: Report) -> str:
     if clients.get("source") == "natural":
         of_drift = "what the data's own clients bring"
     return (
-        f"{clients['count']:,} clients{part} see {each}, of {classes:,} classes ({scenario['data']['kind']}), through {backbone}. "
+        f"{clients['count']:,} clients{part} see {each}, of {labels} ({scenario['data']['kind']}), through {backbone}. "
         f"Drift: {of_drift}. {len(report.summary)} adapters see the same images. {PROTOCOLS[scenario.get('protocol', 'stream')]}"
     )
 

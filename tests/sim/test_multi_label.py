@@ -14,7 +14,9 @@ import sim
 from iciia.calibration import fit_temperature
 from sim.cache import Cache
 from sim.errors import ScenarioError
-from sim.preview import preview
+from sim.page import page_of
+from sim.page.parts import Table
+from sim.preview import preview, rendered_audit
 from sim.scenario_file import read
 from sim.scoring import score
 from sim.validation import validate
@@ -126,6 +128,18 @@ def test_the_audit_counts_attributes(report: sim.Report, settings: Make) -> None
     assert [seen.shape for seen in found.labels] == [(20, 5), (23, 5), (26, 5)]
     heights = pd.DataFrame(found.shares())
     assert (heights.high <= 1).all()
+
+
+def test_the_page_and_the_preview_speak_of_attributes(report: sim.Report, settings: Make) -> None:
+    page, _ = page_of(report)
+    assert f"of {ATTRIBUTES} attributes (features)" in page.lead
+    tables = [part for section in page.sections for part in section.parts if isinstance(part, Table)]
+    assert "mean over attributes" in next(table for table in tables if table.caption == "Metrics").header
+    audit = [str(row[0]) for table in tables if table.caption == "Audit of the streams" for row in table.rows]
+    assert "attributes met" in audit
+    assert any(name.startswith("attribute share farthest off") for name in audit)
+    rows = rendered_audit(preview(validate(read(settings())), Cache(), 3)).columns[0].cells
+    assert "attributes met" in list(rows)
 
 
 def test_workers_change_nothing(report: sim.Report, settings: Make, tmp_path: Path) -> None:
