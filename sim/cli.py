@@ -82,7 +82,10 @@ def run(
     ] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster to use; auto for the one that runs here.")] = None,
     cohorts: Annotated[
-        str | None, typer.Option(metavar="FIRST:STOP", help="Simulate only these cohorts, e.g. 0:5% or 10:20.")
+        str | None,
+        typer.Option(
+            metavar="FIRST:STOP", help="Simulate only these cohorts, e.g. 0:5% or 10:20, widened to whole ranges."
+        ),
     ] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
     log: Annotated[

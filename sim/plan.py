@@ -29,11 +29,11 @@ from sim.scenario_file import Document, cells
 from sim.validation import validate
 from sim.workers import QUEUED_PER_WORKER, one_thread, simulated
 
-WORKER_BYTES = 450 * 1000**2
-"""A worker process with torch in it, before it simulates anything."""
+PROCESS_BYTES = 600 * 1000**2
+"""A process with torch in it, before it simulates anything: a worker, the collector, the driver. Shared pages count in parts."""
 
-RAY_BYTES = 600 * 1000**2
-"""Ray's own processes, the collector among them."""
+RAY_BYTES = 400 * 1000**2
+"""Ray's own processes."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Plan:
         cohorts: Cohorts.
         workers: Worker actors.
         worker_bytes: Memory of a worker while it simulates a cohort.
-        memory_bytes: Memory of all processes together.
+        memory_bytes: Memory of all processes while they simulate; what the cloud takes before is left out.
         available_bytes: Memory that is free on this machine.
         store_bytes: The store of features, shared by the workers.
         report_bytes: The report, uncompressed.
@@ -144,6 +144,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     rows = sum(table.nbytes for table in records.rows.values())
     sums = 64 * len(records.sums)
     waiting = max(layout.per_range, 2 * QUEUED_PER_WORKER * workers) * (rows + sums)
+    around = 2 * PROCESS_BYTES + RAY_BYTES if workers else 0  # the driver, the collector and Ray
     return Plan(
         clients=scenario.clients.count,
         images=images,
@@ -151,7 +152,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
         cohorts=scenario.cohorts,
         workers=workers,
         worker_bytes=worker,
-        memory_bytes=workers * worker + store_bytes + 2 * waiting + RAY_BYTES,
+        memory_bytes=around + max(workers, 1) * worker + store_bytes + 2 * waiting,
         available_bytes=psutil.virtual_memory().available,
         store_bytes=store_bytes,
         report_bytes=scenario.cohorts * rows + len(layout.ranges()) * sums,
@@ -167,7 +168,7 @@ def worker_bytes(scenario: Scenario, adapters: Iterable[Adapter], features: int,
     clients = scenario.clients
     chunk = clients.cohort * steps * 4 * (8 * features + 4 * classes)
     banks = clients.cohort * (sum(cost.state_bytes for cost in costs) + max(cost.state_bytes for cost in costs))
-    return WORKER_BYTES + chunk + banks + 4 * sum(cost.parameters for cost in costs)
+    return PROCESS_BYTES + chunk + banks + 4 * sum(cost.parameters for cost in costs)
 
 
 def check_memory(
