@@ -15,7 +15,7 @@ from torch import Tensor
 
 from iciia.backbone import Progress
 from iciia.features import FeatureStore
-from iciia.labels import accuracy_of, loss_of
+from iciia.labels import accuracy_of, loss_of, losses_of
 from iciia.model import ICIIA
 
 Sampler = Callable[[np.random.Generator, int], NDArray[np.int64]]
@@ -33,12 +33,15 @@ class Recipe:
     Args:
         kind: `stream`: sequences, every position of which is a target with what came before it as its bank, from empty to
             full; AdamW, cosine schedule. `paper`: sets of images of one client, all to all; SGD with a constant learning rate.
-            Both clip the gradient's norm at 5 and keep the weights of the best validation loss.
+            Both clip the gradient's norm at 5.
         steps: Most optimizer steps.
         batch: Sequences or sets in a step. The paper's is one set.
         learning_rate: Start of the schedule.
         evaluate_every: Steps between two validations.
         patience: Validations without a better loss after which training stops; None goes on to the end.
+        selection: Which weights are kept. `best`: those of the best validation loss, which may be the first.
+            `one_standard_error`: likewise, but a residual head, which starts as the backbone, stays so unless it saves more
+            than one standard error of its loss, over the distinct validation images (Breiman et al., 1984).
     """
 
     kind: Literal["stream", "paper"]
@@ -47,6 +50,7 @@ class Recipe:
     learning_rate: float
     evaluate_every: int = 4 * BLOCK
     patience: int | None = None
+    selection: Literal["one_standard_error", "best"] = "one_standard_error"
 
 
 @dataclass
@@ -55,8 +59,10 @@ class TrainingHistory:
 
     Args:
         steps: Optimizer steps taken.
-        best_step: The step whose weights were kept.
+        best_step: The step whose weights were kept; 0 for those before training.
         best_loss: Their validation loss.
+        gain: The backbone's validation loss less theirs, mean over distinct images, nats.
+        gain_error: Its standard error over the images.
         validation_loss: Loss at each validation, the first before training, nats.
         validation_accuracy: Accuracy at the best step, fraction.
         backbone_accuracy: The backbone's accuracy on the same validation clients, fraction.
@@ -65,6 +71,8 @@ class TrainingHistory:
     steps: int = 0
     best_step: int = 0
     best_loss: float = math.inf
+    gain: float = 0.0
+    gain_error: float = 0.0
     validation_loss: list[float] = field(default_factory=list)
     validation_accuracy: float = 0.0
     backbone_accuracy: float = 0.0
@@ -98,7 +106,8 @@ def train(
         progress: Told how many steps are done.
     """
     device = next(module.parameters()).device
-    held_out = _load(store, validate(np.random.default_rng(seed), validation_clients), device)
+    numbers = validate(np.random.default_rng(seed), validation_clients)
+    held_out = HeldOut(_load(store, numbers, device), np.unique(numbers, return_inverse=True)[1].reshape(-1))
     if recipe.kind == "stream":
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             module.parameters(), lr=recipe.learning_rate, weight_decay=0.01
@@ -106,14 +115,14 @@ def train(
     else:
         optimizer = torch.optim.SGD(module.parameters(), lr=recipe.learning_rate)
     start, final = recipe.learning_rate, 0.0 if recipe.kind == "stream" else recipe.learning_rate
-    history = TrainingHistory(backbone_accuracy=accuracy_of(held_out[1], held_out[2]))
+    history = TrainingHistory(backbone_accuracy=accuracy_of(*held_out.clients[1:]))
     best = copy.deepcopy(module.state_dict())
     if checkpoint is not None and checkpoint.is_file():
         saved = torch.load(checkpoint, map_location=device, weights_only=True)
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         best, history = saved["best"], TrainingHistory(**saved["history"])
-    if history.steps == 0:  # the start counts too: a residual head that training makes worse stays the backbone
+    if history.steps == 0:  # the start counts too
         _evaluate(module, recipe, held_out, history)
     with torch.random.fork_rng(devices=[]):
         while history.steps < recipe.steps and not _out_of_patience(history, recipe):
@@ -156,17 +165,38 @@ def _predict(module: ICIIA, recipe: Recipe, features: Tensor, backbone_logits: T
     return whole(features, backbone_logits)
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """Validation clients, and which of the distinct images each of their B x T images is."""
+
+    clients: Clients
+    images: NDArray[np.int64]
+
+    def gain(self, logits: Tensor) -> tuple[float, float]:
+        """What logits save of the backbone's loss: its mean over distinct images and the mean's standard error, nats.
+
+        Clients meet the same images again and again, so that it is the images that are independent.
+        """
+        _, backbone_logits, labels = self.clients
+        saved = losses_of(backbone_logits, labels) - losses_of(logits, labels)
+        times = np.bincount(self.images)
+        gains = np.bincount(self.images, saved.flatten().double().cpu().numpy()) / times
+        return float(gains.mean()), float(gains.std() / math.sqrt(max(len(gains) - 1, 1)))
+
+
 @torch.inference_mode()
-def _evaluate(module: ICIIA, recipe: Recipe, clients: Clients, history: TrainingHistory) -> bool:
-    """Notes the validation loss; whether it is the best so far."""
+def _evaluate(module: ICIIA, recipe: Recipe, held_out: HeldOut, history: TrainingHistory) -> bool:
+    """Notes the validation loss; whether these weights are the ones to keep so far."""
     module.eval()
-    features, backbone_logits, labels = clients
+    features, backbone_logits, labels = held_out.clients
     logits = _predict(module, recipe, features, backbone_logits)
     loss = loss_of(logits, labels).item()
     history.validation_loss.append(loss)
-    if loss >= history.best_loss:
+    gain, error = held_out.gain(logits)
+    cautious = recipe.selection == "one_standard_error" and module.head == "residual" and history.steps > 0
+    if loss >= history.best_loss or (cautious and gain <= error):
         return False
-    history.best_loss, history.best_step = loss, history.steps
+    history.best_loss, history.best_step, history.gain, history.gain_error = loss, history.steps, gain, error
     history.validation_accuracy = accuracy_of(logits, labels)
     return True
 

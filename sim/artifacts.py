@@ -43,7 +43,7 @@ from sim.scenario import (
 from sim.stage import StageProgress
 from sim.streams import build_stream
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key; raised when code changes what an artifact holds."""
 
 NOT_IN_KEYS = {"precision", "execution"}
@@ -507,6 +507,7 @@ def _module(
         settings.learning_rate,
         settings.evaluate_every,
         settings.patience,
+        settings.selection,
     )
 
     def build(folder: Path) -> None:

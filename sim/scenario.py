@@ -271,6 +271,9 @@ class ModuleSettings(Settings):
     """Steps between two validations, a multiple of 32."""
     patience: PositiveInt | None = None
     """Validations without a better loss after which training stops."""
+    selection: Literal["one_standard_error", "best"] = "one_standard_error"
+    """Which weights are kept. best: those of the best validation loss. one_standard_error: likewise, but a residual head stays the
+    backbone, as which it starts, unless it saves more than one standard error of the loss, over the distinct validation images."""
 
 
 class ZipfPrior(Settings):

@@ -16,8 +16,9 @@ from safetensors.torch import load_file
 
 from iciia import ICIIA
 from iciia.calibration import confusion_matrix, fit_temperature
-from iciia.cloud import Recipe, TrainingHistory, train
+from iciia.cloud import HeldOut, Recipe, TrainingHistory, train
 from iciia.features import ArrayStore
+from iciia.labels import losses_of
 
 D, C, PER_CLASS = 16, 8, 40
 STREAM = Recipe("stream", steps=256, batch=8, learning_rate=3e-3, evaluate_every=64)
@@ -59,6 +60,41 @@ def test_training_finds_what_one_image_cannot_tell(recipe: Recipe, context: str)
     assert history.backbone_accuracy == pytest.approx(0.5, abs=0.1)
     assert history.validation_accuracy > 0.75
     assert history.best_loss == min(history.validation_loss)
+
+
+def test_a_residual_head_whose_gain_is_one_image_stays_the_backbone() -> None:
+    """The backbone is sure of twenty images and wrong about one of them: learning that one by heart lowers the loss."""
+    labels = np.arange(20) % C
+    logits = 20 * np.eye(C, dtype=np.float32)[labels]
+    logits[0] = np.roll(logits[0], 1)
+    images = ArrayStore(np.random.default_rng(0).standard_normal((20, D)).astype(np.float32), logits, labels)
+
+    def any_of_them(rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        return rng.integers(0, 20, (count, 16))
+
+    torch.manual_seed(0)
+    module = ICIIA(D, C, layers=1, heads=2)
+    start = {name: value.clone() for name, value in module.state_dict().items()}
+    history = train(module, images, any_of_them, any_of_them, STREAM, seed=1)
+    assert min(history.validation_loss) < history.validation_loss[0]
+    assert (history.best_step, history.gain, history.gain_error) == (0, 0.0, 0.0)
+    assert history.best_loss == history.validation_loss[0]
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, start[name]), name
+
+
+def test_a_gain_is_of_distinct_images() -> None:
+    """However often clients meet an image, it is one observation."""
+    features, logits = store().gather(np.array([[0, 1, 2, 3], [3, 3, 3, 3]]))
+    labels = torch.from_numpy(store().labels[np.array([[0, 1, 2, 3], [3, 3, 3, 3]])])
+    held_out = HeldOut((features, logits, labels), np.array([0, 1, 2, 3, 3, 3, 3, 3]))
+    better = logits.clone()
+    better[1, :, :] += 4 * torch.nn.functional.one_hot(labels[1], C)
+    saved = (losses_of(logits, labels) - losses_of(better, labels)).numpy()
+    by_image = np.array([0.0, 0.0, 0.0, saved[1].sum() / 5])
+    gain, error = held_out.gain(better)
+    assert gain == pytest.approx(by_image.mean(), rel=1e-6)
+    assert error == pytest.approx(by_image.std(ddof=1) / 2, rel=1e-6)
 
 
 def test_attributes_are_trained_by_binary_cross_entropy() -> None:
