@@ -50,11 +50,11 @@ def measure_kernels(seconds: float) -> Iterator[str]:
             f"images; product peak "
             f"{peaks[torch.float32] / 1e9:.0f} GFLOP/s in float32, {peaks[torch.bfloat16] / 1e9:.0f} in bfloat16"
         )
-        yield f"{'':<34}{'images/s':>12}{'x published':>14}{'share of peak':>16}"
+        yield f"{'':<38}{'images/s':>12}{'x published':>14}{'share of peak':>16}"
         for partitions in (256, 1):
             for kernel in _kernels(partitions, peaks, seconds):
                 share = "" if kernel.peak_share is None else f"{100 * kernel.peak_share:.0f} %"
-                yield f"{kernel.name:<34}{kernel.images_per_s:>12,.0f}{kernel.times_published:>14.1f}{share:>16}"
+                yield f"{kernel.name:<38}{kernel.images_per_s:>12,.0f}{kernel.times_published:>14.1f}{share:>16}".rstrip()
     finally:
         torch.set_num_threads(threads)
 

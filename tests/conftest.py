@@ -94,3 +94,9 @@ def browser() -> Iterator[Any]:
 def old_report() -> Path:
     """The folder of a report with schema version 1, as it was written then."""
     return Path(__file__).parent / "data" / "schema_1"
+
+
+@pytest.fixture
+def copy(miniature: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+    """A miniature that may be damaged."""
+    return lambda kind: Path(shutil.copytree(miniature(kind), tmp_path / kind))
