@@ -1,12 +1,13 @@
 """Makes reports/gallery/experiments.md of the runs of scenarios/experiments.
 
-for name in layers_partitions shuffling heterogeneity bank_size; do
+for name in layers_partitions shuffling heterogeneity bank_size baselines; do
   iciia run experiments/paper/$name --out reports/experiments/paper/$name
   iciia run experiments/stream/$name --out reports/experiments/stream/$name
 done
 python reports/gallery/experiments.py reports/experiments > reports/gallery/experiments.md
 """
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ import sim
 PUBLISHED = Path(__file__).parent / "published"
 PARTITIONS = [1, 4, 16, 64, 256]
 LAYERS = [1, 2, 3]
+LAYERS_KEY, PARTITIONS_KEY = "modules.iciia.layers", "modules.iciia.partitions"
 
 PREDICTED = """Predicted before the runs:
 
@@ -95,7 +97,10 @@ def layers_partitions(folder: Path) -> None:
         print(f"\n{found.about()} Gain over the backbone with {capacity} other images:")
         table(
             ["L", *(f"P={p}" for p in PARTITIONS)],
-            ([layers, *(cell(found.gain(f"L{layers}-P{p}-{capacity}")) for p in PARTITIONS)] for layers in LAYERS),
+            (
+                [layers, *(cell(found.gain(f"iciia-{capacity}", **{LAYERS_KEY: layers, PARTITIONS_KEY: p})) for p in PARTITIONS)]
+                for layers in LAYERS
+            ),
         )
     print("\nPublished (ImageNet-1K, EfficientNet-B4, sets of 16; gain over its 83.0 %; `max` is P = D):")
     shown = ["1", "4", "16", "64", "256", "max"]
@@ -124,7 +129,9 @@ def shuffling(folder: Path) -> None:
         print(f"\n{found.about()} Two layers:")
         rows = []
         for p in PARTITIONS[1:]:
-            with_, without = (found.gain(f"P{p}{end}-{capacity}") for end in ("", "-unshuffled"))
+            with_, without = (
+                found.gain(f"iciia-{capacity}", **{PARTITIONS_KEY: p, "modules.iciia.shuffle": shuffle}) for shuffle in (True, False)
+            )
             rows.append([p, cell(with_), cell(without), cell(with_ - without)])
         table(["P", "with shuffle", "without", "difference, paired by seed"], rows)
     theirs = published("shuffling")
@@ -185,6 +192,36 @@ def bank_size(folder: Path) -> None:
     )
 
 
+def baselines(folder: Path) -> None:
+    print("\n## 5. Baselines")
+    names = {"backbone": "backbone", "ff": "ff", "ICIIA-T": "ICIIA-T-15", "ICIIA-B": "ICIIA-B-15", "oracle": "oracle"}
+    found = Experiment.there(folder, "paper", "baselines")
+    if found is not None:
+        print(f"\n{found.about()} Sets of 16. Gain over the backbone (`finetuned_head` and `prompt` learn from a stream's first labels):")
+        table(names, [[cell(found.gain(name)) for name in names.values()]])
+    names = {**names, "ICIIA-T": "ICIIA-T-16", "ICIIA-B": "ICIIA-B-16"}
+    trained = {"fine-tuned head": "finetuned_head", "prompt": "prompt"}
+    found = Experiment.there(folder, "stream", "baselines")
+    if found is not None:
+        print(f"\n{found.about()} Streaming recipe, bank of 16. Gain over the backbone:")
+        key = "clients.drift"
+        kinds = {json.loads(value)["kind"]: value for value in found.frame[key].unique()}
+        shown = {"backbone": "backbone", **trained, **names}
+        table(
+            ["drift", *shown],
+            ([kind, *(cell(found.gain(name, **{key: value})) for name in shown.values())] for kind, value in kinds.items()),
+        )
+    print("\nPublished, gain over the backbone's accuracy, in points:")
+    theirs = published("baselines")
+    methods = [method for method in theirs.method.unique() if method != "backbone"]
+    rows = []
+    for (dataset, backbone), group in theirs.groupby(["dataset", "backbone"], sort=False):
+        by = group.set_index("method").accuracy_mean
+        gains = [f"{100 * (by[method] - by['backbone']):+.1f}" if method in by else "" for method in methods]
+        rows.append([dataset, backbone, f"{100 * by['backbone']:.1f}", *gains])
+    table(["dataset", "backbone", "its accuracy, %", *methods], rows)
+
+
 def main(folder: Path) -> None:
     print("# The published experiments, by the paper's protocols and as drifting streams\n")
     print(
@@ -196,7 +233,7 @@ def main(folder: Path) -> None:
     print(PREDICTED)
     print("Made by:\n")
     print("\n".join(f"    {line}" for line in (__doc__ or "").splitlines()[2:]))
-    for part in (layers_partitions, shuffling, heterogeneity, bank_size):
+    for part in (layers_partitions, shuffling, heterogeneity, bank_size, baselines):
         part(folder)
 
 
