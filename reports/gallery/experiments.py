@@ -58,7 +58,7 @@ As drifting streams, by the streaming recipe:
   three images than the paper's recipe at its best, and gains 1.3 points [1.0, 1.5] even where clients do not differ, since
   it learns from images that the backbone has not been trained on (as ff, which gains 2.1 points as a stream and loses 0.7 by
   the paper's recipe).
-- **What is new**: more images are not better. At 64, half of them from before the last drift, the streaming recipe loses
+- **What is new**: more images are not better. At 64, many of them from before the last drift, the streaming recipe loses
   under a point (P = 1) and the paper's five. Partitions cost five points from P = 1 to 256 instead of seven, so that ICIIA-T
   is worth having at once.
 - **Labels of the client's own** (64 of them) are worth 10 points with a prompt as long as nothing drifts, and less than
@@ -69,7 +69,7 @@ Of what we predicted: 1 held for layers and not for partitions, 2 not, 3 held bu
 
 The paper's first to fourth and the streams of the third and fourth were run at revision 49def74, all others at 95d1970, with
 the scenarios as they are now; the paper's first two were then run again, cell by cell, with equal figures. Later revisions
-keep other weights only where a gain may be chance (`selection`), which no module here is.
+keep other weights only where a gain may be chance (`selection`); with r = 1 gains are twenty standard errors and more here.
 """
 
 
