@@ -1,10 +1,9 @@
 """What the cloud gives to the simulation: feature stores and trained modules, each made once and cached by content."""
 
-import contextlib
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -42,6 +41,7 @@ from sim.scenario import (
 )
 from sim.stage import StageProgress
 from sim.streams import build_stream
+from sim.threads import torch_threads
 
 FORMAT = 4
 """Part of every key; raised when code changes what an artifact holds."""
@@ -230,17 +230,6 @@ def platform_key() -> dict[str, str]:
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
-
-
-@contextlib.contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Runs torch on so many CPU threads; results depend on them in the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def device_of(scenario: Scenario) -> torch.device:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sim.artifacts import prepare
 from sim.cache import Cache
 from sim.client import CohortSimulator, Job
@@ -19,6 +17,7 @@ from sim.engine import run
 from sim.progress import Display
 from sim.records import cohort_tables
 from sim.scenario_file import read
+from sim.threads import torch_threads
 from sim.validation import validate
 
 SCENARIO, QUICK_CLIENTS = "scale/million", 1024
@@ -104,16 +103,12 @@ def measure(quick: bool, workers: int) -> Measurement:
     simulator.store = _Timed(artifact.test, watch)
     for adapter in simulator.adapters.values():
         adapter.predict = watch.timed("adapters", adapter.predict)  # type: ignore[method-assign]
-    torch_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         simulator.simulate(0)
         watch.seconds.clear()
         started = time.perf_counter()
         results = [simulator.simulate(cohort) for cohort in range(min(2, scenario.cohorts))]
         simulated = time.perf_counter() - started
-    finally:
-        torch.set_num_threads(torch_threads)
     images = sum(result.images.size for result in results)
     stages = dict(watch.seconds)
     stages["scoring"] = simulated - sum(stages.values())

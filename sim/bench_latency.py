@@ -18,8 +18,8 @@ from sim.artifacts import create_module, feature_dim, image_size
 from sim.cache import Cache
 from sim.data import open_data
 from sim.scenario_file import read
+from sim.threads import torch_threads
 from sim.validation import validate
-from sim.workers import one_thread
 
 SEEN = 128
 """Images that each adapter has seen before it is timed: windows of 64 are full and what is tuned is tuned."""
@@ -63,7 +63,7 @@ def measure_latency(scenario: str, seconds: float) -> Iterator[str]:
     adapters = build_adapters(list(settings.adapters), modules, Source.blank(features, classes))
     yield f"one image at a time, one thread, D={features}, C={classes}, after {SEEN} images"
     yield f"{'adapter':<24}{'MACs/image':>16}{'median us':>14}{'p95 us':>14}"
-    with one_thread():
+    with torch_threads(1):
         for name, adapter in adapters.items():
             found = latency_of(name, adapter, features, classes, seconds)
             yield f"{found.name:<24}{found.macs_per_image:>16,}{found.median_us:>14,.0f}{found.p95_us:>14,.0f}"

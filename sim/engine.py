@@ -35,9 +35,10 @@ from sim.scenario import Scenario
 from sim.scenario_file import Document, cells, read
 from sim.sinks import check_sinks, log_run
 from sim.stream import Streams
+from sim.threads import torch_threads
 from sim.totals import final_tables, read_sums
 from sim.validation import validate
-from sim.workers import OBJECT_STORE_BYTES, array_bytes, one_thread, ray_running, run_here, run_on_ray
+from sim.workers import OBJECT_STORE_BYTES, array_bytes, ray_running, run_here, run_on_ray
 
 SWEEP_OBJECT_STORE_BYTES = 2 * 1024**3
 
@@ -115,7 +116,7 @@ def replay(folder: str | Path, client: int) -> pd.DataFrame:
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
     simulator = CohortSimulator(_job(scenario, artifact))
     try:
-        with one_thread():
+        with torch_threads(1):
             result = simulator.replay(client)
     except PredictionFailed as failed:
         raise failed.cause from None

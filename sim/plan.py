@@ -26,8 +26,9 @@ from sim.live import LiveStore
 from sim.protocols import steps_together
 from sim.scenario import Scenario
 from sim.scenario_file import Document, cells
+from sim.threads import torch_threads
 from sim.validation import validate
-from sim.workers import QUEUED_PER_WORKER, one_thread, simulated
+from sim.workers import QUEUED_PER_WORKER, simulated
 
 PROCESS_BYTES = 600 * 1000**2
 """A process with torch in it, before it simulates anything: a worker, the collector, the driver. Shared pages count in parts."""
@@ -132,7 +133,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     images, steps = int(lengths.sum()), steps_together(scenario, lengths)
     layout = layout_of(scenario, Path())
     check_memory(scenario, simulator.adapters.values(), features, classes, steps, workers)
-    with one_thread():
+    with torch_threads(1):
         simulator.simulate(0)
         started = time.perf_counter()
         records = simulated(simulator, layout, 0)

@@ -26,6 +26,7 @@ from sim.client import CohortSimulator, Job
 from sim.collector import Collector, Layout, Receipt, Totals
 from sim.errors import RunError, SimError
 from sim.records import CohortRecords, cohort_tables
+from sim.threads import torch_threads
 
 QUEUED_PER_WORKER = 2
 """Cohorts given to a worker at a time: one that it simulates and one that waits, so that it never idles."""
@@ -52,24 +53,13 @@ def simulated(simulator: CohortSimulator, layout: Layout, cohort: int) -> Cohort
 def run_here(job: Job, layout: Layout, cohorts: Iterable[int], report: Report) -> None:
     """Simulates cohorts in the calling process, without Ray: for debugging, notebooks and small runs."""
     simulator, collector = CohortSimulator(job), Collector(layout)
-    with one_thread():
+    with torch_threads(1):
         for cohort in cohorts:
             try:
                 records = simulated(simulator, layout, cohort)
             except Exception as error:
                 raise simulator.explain(cohort, error, layout.folder) from error
             report(collector.add(records).totals)
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Runs torch on one thread, as workers do: results depend on the number in the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run_on_ray(job: Job, layout: Layout, cohorts: Iterable[int], workers: int, report: Report) -> None:

@@ -26,8 +26,8 @@ from sim.progress import Display
 from sim.report import rendered
 from sim.scenario_file import read
 from sim.stream import StreamChunk
+from sim.threads import torch_threads
 from sim.validation import validate
-from sim.workers import one_thread
 
 Make = Callable[..., dict[str, Any]]
 
@@ -303,7 +303,7 @@ def test_other_labels_change_only_what_may_see_them(report: sim.Report) -> None:
             yield replace(chunk, labels=np.roll(chunk.labels, 1, axis=0))
 
     other.stream.chunks = mislabelled  # type: ignore[method-assign]
-    with one_thread():
+    with torch_threads(1):
         right, wrong = simulator.simulate(0), other.simulate(0)
     assert (right.labels != wrong.labels).any()
     for number, (name, adapter) in enumerate(simulator.adapters.items()):
