@@ -40,7 +40,7 @@ BAD_TEXT = """\
   line 4   cloud.threads                  got "many"; expected an integer
   line 6   modules.stream.hedas           unknown key; did you mean "heads"? (context, head, shortlist, shuffle, \
 precision, layers, heads, partitions, dropout, recipe, steps, batch, length, drift_every, learning_rate, evaluate_every, \
-patience)
+patience, selection)
   line 6   modules.stream.layers          got 0; expected 1 or more
   line 8   clients.count                  got "many"; expected an integer
   line 10  clients.cohort                 got 1.5; expected an integer
