@@ -38,7 +38,7 @@ class Recipe:
         batch: Sequences or sets in a step. The paper's is one set.
         learning_rate: Start of the schedule.
         evaluate_every: Steps between two validations.
-        patience: Validations without a better loss after which training stops; None goes on to the end.
+        patience: Validations without weights to keep after which training stops; None goes on to the end.
         selection: Which weights are kept. `best`: those of the best validation loss, which may be the first.
             `one_standard_error`: likewise, but a residual head, which starts as the backbone, stays so unless it saves more
             than one standard error of its loss, over the distinct validation images (Breiman et al., 1984).

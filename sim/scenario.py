@@ -264,13 +264,13 @@ class ModuleSettings(Settings):
     length: Annotated[int, Field(ge=2)] = 64
     """Images in a sequence or set; the paper's sets hold 16."""
     drift_every: PositiveInt = 64
-    """stream: images between two drifts of a sequence; the first falls anywhere in 1 to this."""
+    """stream: images between two drifts of a sequence; the first falls anywhere in 1 to this. As many as `length` are one drift."""
     learning_rate: PositiveFloat = 0.0005
     """Start of the schedule; the paper's is 0.01."""
     evaluate_every: PositiveInt = 128
     """Steps between two validations, a multiple of 32."""
     patience: PositiveInt | None = None
-    """Validations without a better loss after which training stops."""
+    """Validations without weights to keep after which training stops."""
     selection: Literal["one_standard_error", "best"] = "one_standard_error"
     """Which weights are kept. best: those of the best validation loss. one_standard_error: likewise, but a residual head stays the
     backbone, as which it starts, unless it saves more than one standard error of the loss, over the distinct validation images."""
