@@ -255,7 +255,7 @@ class ModuleSettings(Settings):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout while training."""
     recipe: Literal["stream", "paper"] = "stream"
-    """stream: sequences with a sudden drift inside, so that empty banks, full banks and fresh drifts are in training; AdamW,
+    """stream: sequences with sudden drifts inside, so that empty banks, full banks and fresh drifts are in training; AdamW,
     cosine schedule. paper: sets of images of one client without drift, all to all; SGD, early stopping."""
     steps: PositiveInt = 2000
     """Most optimizer steps."""
@@ -263,7 +263,7 @@ class ModuleSettings(Settings):
     """Sequences or sets in a step."""
     length: Annotated[int, Field(ge=2)] = 64
     """Images in a sequence or set; the paper's sets hold 16."""
-    drift_every: PositiveInt = 64
+    drift_every: PositiveInt = 48
     """stream: images between two drifts of a sequence; the first falls anywhere in 1 to this. As many as `length` are one drift."""
     learning_rate: PositiveFloat = 0.0005
     """Start of the schedule; the paper's is 0.01."""
