@@ -207,7 +207,9 @@ def heterogeneity(folder: Path) -> None:
         found = Experiment.there(folder, protocol, "heterogeneity")
         if found is None:
             continue
-        print(f"\n{found.about()} Modules are trained at the share they are used at. Gain over the backbone:")
+        print(
+            f"\n{found.about()} Both are means over r. Modules are trained at the share they are used at. Gain over the backbone:"
+        )
         ratios = sorted(found.frame[key].unique())
         table(
             ["", *(f"r={r:g}" for r in ratios)],
