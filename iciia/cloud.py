@@ -192,9 +192,11 @@ def _evaluate(module: ICIIA, recipe: Recipe, held_out: HeldOut, history: Trainin
     logits = _predict(module, recipe, features, backbone_logits)
     loss = loss_of(logits, labels).item()
     history.validation_loss.append(loss)
+    if loss >= history.best_loss:
+        return False
     gain, error = held_out.gain(logits)
     cautious = recipe.selection == "one_standard_error" and module.head == "residual" and history.steps > 0
-    if loss >= history.best_loss or (cautious and gain <= error):
+    if cautious and gain <= error:
         return False
     history.best_loss, history.best_step, history.gain, history.gain_error = loss, history.steps, gain, error
     history.validation_accuracy = accuracy_of(logits, labels)
