@@ -1,5 +1,7 @@
 """Adapters: what turns features, backbone logits and a client's own past into a prediction; one in each file."""
 
+from collections.abc import Mapping
+
 from iciia.adapters.attention import IciiaAdapter
 from iciia.adapters.backbone import BackboneAdapter
 from iciia.adapters.base import Adapter, Chunk, Gives, Sees, log_scores
@@ -20,6 +22,7 @@ from iciia.adapters.t3a import T3aAdapter
 from iciia.overhead import Cost
 
 __all__ = [
+    "ADAPTERS",
     "Adapter",
     "BackboneAdapter",
     "BbseAdapter",
@@ -43,3 +46,13 @@ __all__ = [
     "T3aAdapter",
     "log_scores",
 ]
+
+ADAPTERS: Mapping[str, type[Adapter]] = {
+    adapter.kind: adapter
+    for adapter in (
+        BackboneAdapter, OracleAdapter, IciiaAdapter, FeedForwardAdapter, OraclePriorAdapter, LastLabelAdapter, PrototypeAdapter,
+        EmPriorAdapter, BbseAdapter, PriorCorrectionAdapter, MajorityLabelAdapter, KnnAdapter, LameAdapter, T3aAdapter,
+        FinetunedHeadAdapter, PromptAdapter,
+    )
+}  # fmt: skip
+"""All adapters that come with the package, by kind."""

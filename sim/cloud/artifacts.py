@@ -31,14 +31,11 @@ from sim.cloud.threads import torch_threads
 from sim.data import Classes, Features, Images, open_data
 from sim.data.base import split_by_class
 from sim.errors import DataError
-from sim.scenario.scenario import (
-    BackboneSettings,
-    ClientsSettings,
-    ModuleSettings,
-    NoDriftSettings,
-    Scenario,
-    SuddenDriftSettings,
-)
+from sim.scenario.clients import ClientsSettings
+from sim.scenario.cloud import BackboneSettings
+from sim.scenario.drifts import NoDriftSettings, SuddenDriftSettings
+from sim.scenario.modules import ModuleSettings
+from sim.scenario.scenario import Scenario
 from sim.stage import StageProgress
 from sim.streams.build import build_stream
 from sim.streams.natural import natural_sequences

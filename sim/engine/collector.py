@@ -14,10 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sim.cohort.adapters import adapter_name, capacities, expand
 from sim.errors import RunError
 from sim.report import schema
 from sim.report.records import CohortRecords, Sums, add_sums, sums_table
+from sim.scenario.adapters import adapter_name, capacities, expand
 from sim.scenario.scenario import Scenario
 
 MOST_FILES = 256

@@ -15,19 +15,14 @@ from iciia.policies import make_policy
 from iciia.testing import check_adapter, example_chunk
 from sim.cache import Cache
 from sim.cloud.artifacts import image_size, outline, split
-from sim.cohort.adapters import adapter_class, capacities, make_own
+from sim.cohort.adapters import make_own
 from sim.data import Features, Images, open_data
 from sim.errors import DataError, ScenarioError
+from sim.scenario.adapter_checks import adapter_class
+from sim.scenario.adapters import IciiaAdapterSettings, OwnAdapterSettings, capacities
+from sim.scenario.drifts import NoDriftSettings, OwnDriftSettings, PriorDriftSettings, RecurringDriftSettings
 from sim.scenario.file import Document, Key
-from sim.scenario.scenario import (
-    IciiaAdapterSettings,
-    NoDriftSettings,
-    OwnAdapterSettings,
-    OwnDriftSettings,
-    PriorDriftSettings,
-    RecurringDriftSettings,
-    Scenario,
-)
+from sim.scenario.scenario import Scenario
 from sim.stage import StageProgress, silent
 from sim.streams.build import build_drift, build_stream, subset_sizes
 from sim.streams.stream import GroupedImages, Stream

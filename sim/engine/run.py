@@ -19,7 +19,7 @@ import pyarrow as pa
 from sim.cache import Cache
 from sim.cloud.artifacts import CloudArtifact, platform_key, prepare
 from sim.cloud.threads import torch_threads
-from sim.cohort.adapters import adapter_name, build_adapters, expand, module_of
+from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import steps_together
 from sim.cohort.simulator import CohortSimulator, Job, PredictionFailed
 from sim.engine.collector import Layout, layout_of, write
@@ -35,6 +35,7 @@ from sim.report.load import RUN_FILE, Report, load
 from sim.report.records import cohort_tables
 from sim.report.sinks import check_sinks, log_run
 from sim.report.totals import final_tables, read_sums
+from sim.scenario.adapters import adapter_name, expand, module_of
 from sim.scenario.file import Document, cells, read
 from sim.scenario.scenario import Scenario
 from sim.scenario.validation import validate

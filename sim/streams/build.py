@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.scenario import (
-    ClientsSettings,
-    DirichletPrior,
+from sim.scenario.clients import ClientsSettings, DirichletPrior, SizeRange, SubsetSettings, ZipfPrior
+from sim.scenario.drifts import (
     DriftSettings,
     GradualDriftSettings,
     IncrementalDriftSettings,
@@ -13,10 +12,7 @@ from sim.scenario.scenario import (
     OwnDriftSettings,
     PositionSettings,
     PriorDriftSettings,
-    SizeRange,
-    SubsetSettings,
     SuddenDriftSettings,
-    ZipfPrior,
 )
 from sim.streams.drift import (
     At,

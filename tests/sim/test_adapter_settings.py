@@ -14,17 +14,18 @@ from sklearn.metrics import recall_score
 
 import sim
 from iciia import Source
-from iciia.adapters import T3aAdapter
+from iciia.adapters import ADAPTERS, T3aAdapter
 from sim.bench.latency import measure_latency
 from sim.cache import Cache
 from sim.cloud.artifacts import prepare
 from sim.cloud.threads import torch_threads
-from sim.cohort.adapters import ADAPTERS, adapter_name, build_adapters
+from sim.cohort.adapters import build_adapters
 from sim.cohort.simulator import CohortSimulator, Job
 from sim.engine.feasibility import check_data
 from sim.engine.progress import Display
 from sim.errors import ScenarioError
 from sim.report.load import rendered
+from sim.scenario.adapters import adapter_name
 from sim.scenario.file import read
 from sim.scenario.validation import validate
 from sim.streams.stream import StreamChunk

@@ -12,8 +12,8 @@ from sim import ScenarioError
 from sim.cache import Cache
 from sim.cohort.adapters import build_adapters
 from sim.engine.feasibility import check_data
+from sim.scenario.adapters import IciiaAdapterSettings
 from sim.scenario.file import Document, cells, read
-from sim.scenario.scenario import IciiaAdapterSettings
 from sim.scenario.validation import validate
 
 Make = Callable[..., dict[str, Any]]

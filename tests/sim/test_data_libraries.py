@@ -21,8 +21,8 @@ import sim
 from sim.cache import Cache
 from sim.data import Images, open_data
 from sim.errors import DataError, ScenarioError
+from sim.scenario.data import Data
 from sim.scenario.file import read
-from sim.scenario.scenario import Data
 from sim.scenario.validation import validate
 
 

@@ -1,23 +1,48 @@
-"""What can be wrong with the drift of a scenario, before any data are looked at."""
+"""What can be wrong with clients and their drift, before any data are looked at."""
 
 import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from sim.scenario.scenario import (
-    ClientsSettings,
-    PositionSettings,
-    PriorDriftSettings,
-    RecurringDriftSettings,
-    Scenario,
-    SizeRange,
-)
+from sim.scenario.clients import ClientsSettings, SizeRange
+from sim.scenario.drifts import DriftSettings, PositionSettings, PriorDriftSettings, RecurringDriftSettings
+from sim.scenario.sections import Found, Sections
 
-Found = Iterator[tuple[str, str]]
+Below = Iterator[tuple[str, str]]
 """Key below `clients`, with dots, and what is wrong there."""
 
 
-def check_drift_settings(clients: ClientsSettings, steps: int, folder: Path) -> Found:
+def check_clients(sections: Sections) -> Found:
+    """What is wrong with `clients`, data apart."""
+    clients: ClientsSettings | None = sections.get("clients")
+    if clients is None:
+        return
+    if clients.source == "natural":
+        yield from _natural_problems(clients)
+        return
+    if clients.images == "all":
+        yield ("clients", "images"), 'got "all", which only natural clients have; give a number, or set source: natural'
+        return
+    if clients.order.as_stored:
+        yield ("clients", "order", "as_stored"), "drawn streams have no stored order; remove it, or set source: natural"
+    for name, message in _drift_problems(clients, clients.images, sections.document.folder):
+        yield ("clients", *name.split(".")), message
+
+
+def _natural_problems(clients: ClientsSettings) -> Found:
+    """Natural clients leave nothing to draw."""
+    drawn = {"subset": clients.subset, "drift": clients.drift, "sampling": clients.sampling}
+    for name, value in drawn.items():
+        if value != ClientsSettings.model_fields[name].get_default():
+            yield ("clients", name), "describes drawn streams, and natural clients bring their own; remove it"
+    if clients.order.run_length != 1.0:
+        yield (
+            ("clients", "order", "run_length"),
+            "describes drawn streams, and natural clients bring their own order; remove it",
+        )
+
+
+def _drift_problems(clients: ClientsSettings, steps: int, folder: Path) -> Below:
     """All problems of `clients.drift` and of what it needs from `clients.subset`.
 
     Args:
@@ -40,7 +65,7 @@ def check_drift_settings(clients: ClientsSettings, steps: int, folder: Path) -> 
         yield "drift.pool", "is missing; give the number of subsets to return to, for example pool: 3, or a matrix"
 
 
-def _check_prior(clients: ClientsSettings, drift: PriorDriftSettings) -> Found:
+def _check_prior(clients: ClientsSettings, drift: PriorDriftSettings) -> Below:
     if clients.subset.prior == "uniform":
         yield (
             "subset.prior",
@@ -54,7 +79,7 @@ def _check_prior(clients: ClientsSettings, drift: PriorDriftSettings) -> Found:
         yield "drift.layout", "a monotone drift takes the whole stream for every client; remove it"
 
 
-def _check_positions(steps: int, drift: PositionSettings) -> Found:
+def _check_positions(steps: int, drift: PositionSettings) -> Below:
     if (drift.every is None) == (drift.at is None):
         fault = "is missing" if drift.every is None else "stands beside `at`"
         yield "drift.every", f"{fault}; give either every: 100, or the steps, at: [100, 250]"
@@ -85,7 +110,7 @@ def _check_positions(steps: int, drift: PositionSettings) -> Found:
         )
 
 
-def _check_width(steps: int, drift: PositionSettings) -> Found:
+def _check_width(steps: int, drift: PositionSettings) -> Below:
     width = getattr(drift, "width", 0)
     if drift.every is not None and width > drift.every:
         yield "drift.width", f"got {width}, and the next drift opens after {drift.every} images; lower it"
@@ -99,7 +124,7 @@ def _check_width(steps: int, drift: PositionSettings) -> Found:
         yield "drift.width", f"got {width}, and the next drift opens after {min(gaps)} images; lower it"
 
 
-def _check_matrix(steps: int, drift: RecurringDriftSettings, folder: Path) -> Found:
+def _check_matrix(steps: int, drift: RecurringDriftSettings, folder: Path) -> Below:
     for name in ("pool", "at"):
         if getattr(drift, name) is not None:
             yield f"drift.{name}", "stands beside a matrix, which says it all; remove it"
@@ -154,10 +179,8 @@ def read_matrix(matrix: str | list[list[int]] | None, folder: Path) -> list[list
     return rows
 
 
-def with_matrix(scenario: Scenario, folder: Path) -> Scenario:
-    """The scenario with the rows of its matrix in place of the file's name: workers need no file, and the digest covers it."""
-    clients, drift = scenario.clients, scenario.clients.drift
+def with_matrix(drift: DriftSettings, folder: Path) -> DriftSettings:
+    """The settings with the rows of their matrix in place of the file's name: workers need no file, and the digest covers it."""
     if not isinstance(drift, RecurringDriftSettings) or not isinstance(drift.matrix, str):
-        return scenario
-    drift = drift.model_copy(update={"matrix": read_matrix(drift.matrix, folder)})
-    return scenario.model_copy(update={"clients": clients.model_copy(update={"drift": drift})})
+        return drift
+    return drift.model_copy(update={"matrix": read_matrix(drift.matrix, folder)})
