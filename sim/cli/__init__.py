@@ -3,6 +3,6 @@
 May import every other room, each when a command runs, so that help and completion answer at once.
 """
 
-from sim.cli.commands import app, main
+from sim.cli.root import app, main
 
 __all__ = ["app", "main"]
