@@ -326,7 +326,7 @@ class _Worker:
             job, self.layout = ray.get(shared[0])
             self.simulator = CohortSimulator(job)
             states = [adapter.cost().state_bytes for adapter in self.simulator.adapters.values()]
-            self.bank_bytes.set(sum(states) * job.scenario.clients.cohort)
+            self.bank_bytes.set(sum(states) * job.clients.cohort)
         return self.simulator, self.layout
 
     @ray.method(num_returns=2)
