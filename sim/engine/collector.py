@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import RunError
 from sim.report import schema
-from sim.report.records import CohortRecords, Sums, add_sums, sums_table
+from sim.report.sums import CohortRecords, Sums, add_sums, sums_table
 
 MOST_FILES = 256
 """Most files of a table; a range holds as many cohorts as it takes."""

@@ -26,7 +26,8 @@ from sim.cloud.threads import torch_threads
 from sim.cohort.simulator import CohortSimulator, Job
 from sim.engine.collector import Collector, Layout, Receipt, Totals
 from sim.errors import RunError, SimError
-from sim.report.records import CohortRecords, cohort_tables
+from sim.report.records import cohort_tables
+from sim.report.sums import CohortRecords
 
 QUEUED_PER_WORKER = 2
 """Cohorts given to a worker at a time: one that it simulates and one that waits, so that it never idles."""
