@@ -15,7 +15,7 @@ SEED = 11
 
 
 def check_drift(make: Callable[[int], Drift], steps: int = 200) -> None:
-    """Checks that a drift process keeps what `sim.streams.drift.Drift` promises.
+    """Checks that a drift process keeps what `sim.drift.Drift` promises.
 
     Shapes and order of the plan, priors that sum to one at every step, equal plans for equal seeds and after pickling, and for
     one client alone, among seven, and among 64 in another order. The classes are 24, in six superclasses; each subset is one of
