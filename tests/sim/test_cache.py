@@ -71,9 +71,14 @@ def test_an_unwritable_folder(tmp_path: Path) -> None:
 
 def test_scratch_is_found_again_after_a_death(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
-    with pytest.raises(RuntimeError, match="killed"), cache.scratch("module", {}) as first:
-        (first / "checkpoint.pt").write_text("half way")
-        raise RuntimeError("killed")
+
+    def die() -> None:
+        with cache.scratch("module", {}) as first:
+            (first / "checkpoint.pt").write_text("half way")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        die()
     with cache.scratch("module", {}) as second:
         assert (second / "checkpoint.pt").read_text() == "half way"
     with cache.scratch("module", {}) as third:
