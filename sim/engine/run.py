@@ -17,13 +17,15 @@ import pandas as pd
 import pyarrow as pa
 
 from sim.cache import Cache
-from sim.cloud.artifacts import CloudArtifact, platform_key, prepare
+from sim.cloud.keys import platform_key
+from sim.cloud.prepare import CloudArtifact
 from sim.cloud.threads import torch_threads
 from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import steps_together
 from sim.cohort.simulator import CohortSimulator, Job, PredictionFailed
-from sim.engine.collector import Layout, layout_of, write
+from sim.engine.collector import Layout, write
 from sim.engine.feasibility import check_data
+from sim.engine.parts import job_of, layout_of, metadata_of, prepare
 from sim.engine.plan import check_memory
 from sim.engine.progress import Display
 from sim.engine.workers import OBJECT_STORE_BYTES, array_bytes, ray_running, run_here, run_on_ray
@@ -115,7 +117,7 @@ def replay(folder: str | Path, client: int) -> pd.DataFrame:
     if not 0 <= client < scenario.clients.count:
         raise ReportError(f"{folder}: got client {client}; it has 0 to {scenario.clients.count - 1}")
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
-    simulator = CohortSimulator(_job(scenario, artifact))
+    simulator = CohortSimulator(job_of(scenario, artifact))
     try:
         with torch_threads(1):
             result = simulator.replay(client)
@@ -199,7 +201,7 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     for name, history in artifact.provenance["modules"].items():
         if scenario.modules[name].head == "residual" and history["best_step"] == 0:
             context.display.note(f"module {name} stays the backbone: on its validation images no gain above chance")
-    job = _job(scenario, artifact)
+    job = job_of(scenario, artifact)
     layout = layout_of(scenario, folder)
     committed = layout.committed()
     wanted = context.share.of(layout)
@@ -214,7 +216,9 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     ):
         cohorts = itertools.chain.from_iterable(todo)
         adapters = build_adapters(list(scenario.adapters), job.modules, job.source).values()
-        steps = steps_together(scenario, stream.lengths(np.arange(scenario.clients.count)))
+        steps = steps_together(
+            scenario.protocol, scenario.clients.chunk, stream.lengths(np.arange(scenario.clients.count))
+        )
         here = workers if context.address is None else 1
         check_memory(scenario, adapters, job.store.feature_dim, job.store.classes, steps, here)
         if workers == 0:
@@ -246,10 +250,6 @@ def _run_one(scenario: Scenario, folder: Path, context: _Context) -> Report:
     return report
 
 
-def _job(scenario: Scenario, artifact: CloudArtifact) -> Job:
-    return Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source, artifact.owners)
-
-
 def _clients(scenario: Scenario, ranges: Sequence[range]) -> int:
     """Clients of ranges of cohorts, without those that pad the last one."""
     return sum(map(len, _numbers(scenario, ranges)))
@@ -268,11 +268,11 @@ def _numbers(scenario: Scenario, ranges: Sequence[range]) -> list[range]:
 def _finish(layout: Layout, job: Job, artifact: CloudArtifact) -> None:
     """Writes the tables that are sums over all cohorts."""
     sums = read_sums(layout.file("sums", part) for part in layout.committed())
-    modules = {adapter_name(one, variant): module_of(one) for one in job.scenario.adapters for variant in expand(one)}
+    modules = {adapter_name(one, variant): module_of(one) for one in job.adapters for variant in expand(one)}
     adapters = CohortSimulator(job).adapters
     final = final_tables(
         sums, adapters, modules, artifact.classes, artifact.split, artifact.backbone_macs, layout.window, layout.horizon,
-        job.scenario.protocol,
+        job.protocol,
     )  # fmt: skip
     for name, table in final.items():
         write(layout.folder / f"{name}.parquet", table, layout.metadata)
@@ -375,7 +375,7 @@ def _run_sweep(document: Document, scenario: Scenario, folder: Path, context: _C
                 frames[name].append(frame)
     for name, parts in frames.items():
         table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
-        write(folder / f"{name}.parquet", table, schema.metadata(scenario))
+        write(folder / f"{name}.parquet", table, metadata_of(scenario))
     _write_run(folder, scenario, complete=True, sweep=list(scenario.sweep))
     swept = load(folder)
     write_report(swept, context.cache)
