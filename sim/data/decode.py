@@ -8,6 +8,7 @@
 - Formats that run a program or read other files (PostScript, Windows metafiles) are no images here.
 """
 
+import contextlib
 import functools
 import importlib
 import io
@@ -82,12 +83,10 @@ def _decoded(source: Path | bytes, draft: bool) -> tuple[Image.Image, tuple[int,
         with Image.open(file, formats=formats()) as image:
             whole = image.size
             smaller = draft and image.draft("RGB", (1, 1)) is not None
-            image.load()
-            orientation = _orientation(image)
-            found = upright(to_rgb(image), orientation)
+            found = as_seen(image)
             if not smaller:
                 return found, found.size
-            return found, whole if orientation < 5 else whole[::-1]
+            return found, whole if _orientation(image) < 5 else whole[::-1]
     except (FileNotFoundError, PermissionError, MemoryError):
         raise
     except Exception as error:  # of a broken file Pillow's readers raise whatever comes
@@ -98,10 +97,8 @@ def _decoded(source: Path | bytes, draft: bool) -> tuple[Image.Image, tuple[int,
 def formats() -> list[str]:
     """Those of `FORMATS` that can be read here."""
     Image.init()
-    try:
+    with contextlib.suppress(ImportError):  # most people have no HEIF files
         importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError:
-        pass  # as most people
     return [name for name in FORMATS if name in Image.OPEN]
 
 
@@ -116,9 +113,16 @@ def looks_like_image(path: Path) -> bool:
     return len(head) == 16 and any(test(head) for test in tests if test is not None)
 
 
-def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """An image turned by its EXIF orientation, 1 to 8; what is none of these leaves it as it is."""
-    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+def as_seen(image: Image.Image) -> Image.Image:
+    """An opened image as a viewer shows it, upright and in mode RGB.
+
+    Raises:
+        OSError, ValueError: Its file is broken, or its mode cannot be converted (LAB).
+    """
+    image.load()
+    orientation = _orientation(image)
+    found = to_rgb(image)
+    return found.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else found
 
 
 def _orientation(image: Image.Image) -> int:
@@ -159,7 +163,9 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 def _range(image: Image.Image, levels: NDArray[np.float64]) -> tuple[float, float]:
     """The levels that become black and white."""
-    if image.mode.startswith("I;16") or image.format == "PNG":  # before version 11 Pillow opens a PNG of 16 bits in mode I
+    if (
+        image.mode.startswith("I;16") or image.format == "PNG"
+    ):  # before version 11 Pillow opens a PNG of 16 bits in mode I
         return 0.0, 65535.0
     if levels.size == 0:
         raise UndecodableError("holds no finite number")

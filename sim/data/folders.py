@@ -116,9 +116,12 @@ def _advice(folder: Path, names: Sequence[str]) -> str:
     beside = _folders_in(folder.resolve().parent)
     images = sum(is_image(path) for path in _files_in(folder))
     if images and len(beside) > 1:
-        return f"; it holds {images:,} images itself, beside other folders: probably {folder.resolve().parent} was meant"
+        return (
+            f"; it holds {images:,} images itself, beside other folders: probably {folder.resolve().parent} was meant"
+        )
     if images:
-        return f"; it holds {images:,} images itself: put those of each class into a folder, or list them in a table (data.kind: image_table)"
+        advice = "put those of each class into a folder, or list them in a table (data.kind: image_table)"
+        return f"; it holds {images:,} images itself: {advice}"
     return ""
 
 

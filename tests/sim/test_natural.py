@@ -262,8 +262,8 @@ def test_data_without_clients_are_refused(tiny: Make) -> None:
     [
         (None, "test.npz: has no array 'clients', and the other file has; give it in both or in none"),
         (np.zeros(4, dtype=np.int64), r"test.npz: clients is int64 \[4\]; expected integers \[186\] of 0 or more"),
-        (np.full(186, -1), "expected integers"),
-        (np.zeros(186), r"clients is float64 \[186\]"),
+        (np.full(186, -1), r"clients holds -1; expected integers \[186\] of 0 or more"),
+        (np.full(186, 0.5), r"clients is float64 \[186\] and holds 0.5; expected integers \[186\] of 0 or more"),
     ],
 )
 def test_wrong_clients_arrays(natural: Make, folder: Path, tmp_path: Path, clients: Any, message: str) -> None:
