@@ -110,7 +110,8 @@ def test_damaged_imagenet(copy: Callable[[str], Path]) -> None:
     for file in (folder / "val" / WNIDS[0]).iterdir():
         halve(file)
     assert refused(folder, "imagenet") == (
-        "DATA: 6 of 90 files cannot be read (0 missing, 6 broken), more than the allowed share of 0.01 (data.unreadable_share); for example "
+        "DATA: 6 of 90 files cannot be read (0 missing, 6 broken), more than the allowed share of "
+        "0.01 (data.unreadable_share); for example "
         f"{WNIDS[0]}/ILSVRC2012_val_00000001.JPEG, {WNIDS[0]}/ILSVRC2012_val_00000002.JPEG, "
         f"{WNIDS[0]}/ILSVRC2012_val_00000003.JPEG"
     )
@@ -235,7 +236,8 @@ def test_truncated_short_and_foreign_videos(copy: Callable[[str], Path]) -> None
     assert list(data.missing) == ["Archery/v_Archery_g10_c01.avi"]
     assert sorted(data.skipped) == [f"Archery/v_Archery_g{group}_c01.avi" for group in ("01", "02", "08", "09")]
     assert refused(folder, "ucf101") == (
-        "UCF-101: 5 of 124 files cannot be read (1 missing, 4 broken), more than the allowed share of 0.01 (data.unreadable_share); for example "
+        "UCF-101: 5 of 124 files cannot be read (1 missing, 4 broken), more than the allowed share of "
+        "0.01 (data.unreadable_share); for example "
         "Archery/v_Archery_g10_c01.avi, Archery/v_Archery_g08_c01.avi, Archery/v_Archery_g09_c01.avi"
     )
     for file in archery.glob("*_g0[1-7]_*"):

@@ -124,7 +124,7 @@ def test_overrides(tiny: Make) -> None:
 def test_bad_overrides_are_told_together(tiny: Make) -> None:
     assert problems(tiny(), "clients.count", "seed=[", "adapters.9.name=x", "seed.x=3") == [
         "--set clients.count: got 'clients.count'; expected KEY=VALUE, for example clients.count=1000",
-        "--set seed: '[' is not YAML: expected the node content, but found '<stream end>'",
+        "--set seed: '[' is not YAML: while parsing a flow node expected the node content, but found '<stream end>'",
         "--set adapters.9.name: got 9 inside a list of 3; expected 0 to 2",
         "--set seed.x: seed is 3 and holds no keys",
     ]
