@@ -85,9 +85,9 @@ def _read(path: Path) -> _Half:
 
 
 def _labels(path: Path, convert: Converter, labels: NDArray[Any], logits: tuple[int, ...]) -> NDArray[np.int64]:
-    what = f"classes [M] or attributes of 0 and 1 as logits, {list(logits)}"
+    what = f"integers, classes [M] or attributes of 0 and 1 as logits, {list(logits)}"
     if labels.ndim != 1 and labels.shape != logits:
-        raise DataError(f"{path}: labels is {labels.dtype} {list(labels.shape)}; expected integers, {what}")
+        raise DataError(f"{path}: labels is {labels.dtype} {list(labels.shape)}; expected {what}")
     found = convert.whole("labels", labels, what)
     if len(found) == 0 or found.min() < 0:
         raise DataError(f"{path}: labels must hold at least one image and no negative number")
@@ -111,12 +111,12 @@ def _matrix(path: Path, convert: Converter, name: str, array: NDArray[Any], imag
 def _clients(path: Path, convert: Converter, clients: NDArray[Any] | None, images: int) -> NDArray[np.int64] | None:
     if clients is None:
         return None
-    what = f"[{images}] of 0 or more, the natural client of each image"
+    what = f"integers [{images}] of 0 or more, the natural client of each image"
     if clients.shape != (images,):
-        raise DataError(f"{path}: clients is {clients.dtype} {list(clients.shape)}; expected integers {what}")
+        raise DataError(f"{path}: clients is {clients.dtype} {list(clients.shape)}; expected {what}")
     found = convert.whole("clients", clients, what)
     if found.min() < 0:
-        raise DataError(f"{path}: clients holds {found.min()}; expected integers {what}")
+        raise DataError(f"{path}: clients holds {found.min()}; expected {what}")
     return found
 
 

@@ -109,16 +109,14 @@ class Converter:
             DataError: They are none; the message says which is not.
         """
         if array.dtype.kind not in "biuf":
-            raise DataError(f"{self.path}: {name} is {_typed(array)}; expected integers, {what}")
+            raise DataError(f"{self.path}: {name} is {_typed(array)}; expected {what}")
         if array.dtype.kind == "f":
             bad = np.flatnonzero((~np.isfinite(array) | (array != np.floor(array)) | (np.abs(array) > 2**53)).ravel())
             if len(bad):
                 value = array.ravel()[bad[0]]
-                raise DataError(
-                    f"{self.path}: {name} is {_typed(array)} and holds {value:g}; expected integers, {what}"
-                )
+                raise DataError(f"{self.path}: {name} is {_typed(array)} and holds {value:g}; expected {what}")
         if array.dtype.kind == "u" and len(array) and int(array.max()) > np.iinfo(np.int64).max:
-            raise DataError(f"{self.path}: {name} holds {array.max()}; expected integers, {what}")
+            raise DataError(f"{self.path}: {name} holds {array.max()}; expected {what}")
         if array.dtype.kind in "bf":
             self._note(f"{name} is {_typed(array)}, read as integers")
         return array.astype(np.int64)

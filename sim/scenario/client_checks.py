@@ -23,8 +23,11 @@ def check_clients(sections: Sections) -> Found:
     if clients.images == "all":
         yield ("clients", "images"), 'got "all", which only natural clients have; give a number, or set source: natural'
         return
-    if clients.order.as_stored:
-        yield ("clients", "order", "as_stored"), "drawn streams have no stored order; remove it, or set source: natural"
+    if clients.order.by is not None:
+        yield (
+            ("clients", "order", "by"),
+            "orders natural clients' images, and streams are drawn; remove it, or set source: natural",
+        )
     for name, message in _drift_problems(clients, clients.images, sections.document.folder):
         yield ("clients", *name.split(".")), message
 
