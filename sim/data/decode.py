@@ -13,6 +13,7 @@ import functools
 import importlib
 import io
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
@@ -100,6 +101,13 @@ def formats() -> list[str]:
     with contextlib.suppress(ImportError):  # most people have no HEIF files
         importlib.import_module("pillow_heif").register_heif_opener()
     return [name for name in FORMATS if name in Image.OPEN]
+
+
+def missing_reader(names: Iterable[str]) -> str:
+    """Advice if some of these broken files would need a reader that is not there; nothing otherwise."""
+    if "HEIF" not in formats() and any(name.lower().endswith((".heic", ".heif")) for name in names):
+        return "; .heic files need pip install 'iciia-sim[heic]'"
+    return ""
 
 
 def looks_like_image(path: Path) -> bool:

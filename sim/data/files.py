@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
 from sim.cache import Cache
-from sim.data.decode import READER, decode, probe
+from sim.data.decode import READER, decode, missing_reader, probe
 from sim.data.folders import shown_name
 from sim.errors import DataError
 from sim.stage import StageProgress
@@ -186,7 +186,7 @@ class Scanner:
             raise DataError(
                 f"{folder}: {len(bad):,} of {total:,} files cannot be read ({len(missing):,} missing, {len(unreadable):,} broken), "
                 f"more than the allowed share of {self.unreadable_share:g} (data.unreadable_share); for example "
-                f"{', '.join(bad[:3])}"
+                f"{', '.join(bad[:3])}{missing_reader(unreadable)}"
             )
         return missing, unreadable
 
