@@ -334,6 +334,8 @@ def test_shipped_scenarios_are_sound(name: str, miniature: Callable[[str], Path]
     if "path" in values["data"]:
         small = [f"data.path={miniature(values['data']['kind'])}", "clients.count=3"]
         small += ["clients.sampling=wrap_around"] if "source" not in values["clients"] else []
+    elif values["data"]["kind"] == "image_folder":
+        small = [f"data.train={miniature('image_folder')}"]
     assert problems(name, *small) == []
     assert find(name).read_text().startswith(f"# iciia run {name}\n")
 
