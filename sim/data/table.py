@@ -64,7 +64,9 @@ def read_table(path: Path, wanted: Mapping[str, str | None], what: str, optional
     """
     try:
         return (_parquet if path.suffix.lower() in (".parquet", ".pq") else _csv)(path, wanted, optional)
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # of a broken file pyarrow raises whatever comes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(f"{path}: cannot be read as {what}: {reason}") from error
 

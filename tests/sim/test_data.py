@@ -1,5 +1,6 @@
 """Data sets: the embedded ones are what they claim, the user's own are read or refused with one clear error."""
 
+import contextlib
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from damage import mutated
 from PIL import Image
 
 from sim.cache import Cache
@@ -354,6 +356,15 @@ def test_arrays_that_state_more_than_they_hold(tmp_path: Path, shape: str, dtype
             archive.writestr(name, content)
     with pytest.raises(DataError, match=message):
         open_features(tmp_path / "train.npz", tmp_path / "test.npz", None)
+
+
+def test_damaged_arrays_give_features_or_the_one_error(tmp_path: Path) -> None:
+    features(tmp_path)
+    content, rng = (tmp_path / "train.npz").read_bytes(), np.random.default_rng(2)
+    for _ in range(300):
+        (tmp_path / "train.npz").write_bytes(mutated(content, rng))
+        with contextlib.suppress(DataError):
+            open_features(tmp_path / "train.npz", tmp_path / "test.npz", None)
 
 
 def test_more_than_memory_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

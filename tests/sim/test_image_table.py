@@ -1,6 +1,7 @@
 """A table of photographs, and a list of clients beside a folder: any column names, CSV or Parquet, whose each image is and when it
 was taken; clients meet their images in time; every fault is one clear error."""
 
+import contextlib
 import csv
 import json
 import os
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from damage import mutated
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -19,6 +21,8 @@ import sim
 from sim.cache import Cache
 from sim.cli import app
 from sim.data import Images, open_data
+from sim.data import table as table_module
+from sim.data.table import read_table
 from sim.data.times import BadTimeError, read_times, shown_span, shown_time
 from sim.errors import DataError, ScenarioError
 from sim.scenario.file import read
@@ -283,6 +287,27 @@ def test_a_table_that_is_no_table(tiny: Make, tmp_path: Path) -> None:
     assert "images.parquet: cannot be read as a table of images: " in text
     (folder / "images.csv").write_text("")
     assert "has no column 'kind of clothes' (data.label) (it is empty)" in refused(tiny, tmp_path, settings(folder))
+
+
+@pytest.mark.parametrize("name", ["images.csv", "images.parquet"])
+def test_damaged_tables_give_rows_or_the_one_error(tmp_path: Path, name: str) -> None:
+    rng = np.random.default_rng(2)
+    content = (write(tmp_path, rows(people=3), name) / name).read_bytes()
+    for _ in range(300):
+        (tmp_path / name).write_bytes(mutated(content, rng))
+        with contextlib.suppress(DataError):
+            table = read_table(
+                tmp_path / name, {"whose": "sender", "what": "kind of clothes", "when": "taken"}, "a table"
+            )
+            assert {len(cells) for cells in table.columns.values()} == {len(table)}
+
+
+def test_more_rows_than_any_file_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet says in a few bytes that a row is there a billion times."""
+    write(tmp_path, rows(people=3), "images.parquet")
+    monkeypatch.setattr(table_module, "MOST_ROWS", 17)
+    with pytest.raises(DataError, match="it states 18 rows; expected at most 17"):
+        read_table(tmp_path / "images.parquet", {"whose": "sender"}, "a table")
 
 
 def test_split_by_client_needs_clients(tiny: Make, tmp_path: Path) -> None:
