@@ -23,6 +23,7 @@ def training_key(spec: CloudSpec, cloud: CloudFeatures) -> dict[str, Any]:
         "format": FORMAT,
         "features": cloud.key,
         "source": spec.clients.source,
+        **({"order": "time"} if _in_time(spec, cloud) else {}),
         "subset": spec.clients.subset.model_dump(),
         "superclass": None if cloud.classes.superclass is None else cloud.classes.superclass.tolist(),
         "seed": spec.seed,
@@ -32,6 +33,12 @@ def training_key(spec: CloudSpec, cloud: CloudFeatures) -> dict[str, Any]:
     }
 
 
+def _in_time(spec: CloudSpec, cloud: CloudFeatures) -> bool:
+    """Whether clients meet their images in the order in which these were taken."""
+    timed = cloud.train_times is not None
+    return timed and spec.clients.source == "natural" and spec.clients.order.chosen(timed) == "time"
+
+
 def sampler(
     spec: CloudSpec, settings: ModuleSettings, cloud: CloudFeatures, part: str
 ) -> Callable[[np.random.Generator, int], NDArray[np.int64]]:
@@ -39,7 +46,8 @@ def sampler(
     images = cloud.parts[part]
     if spec.clients.source == "natural" and cloud.train_clients is not None:
         every = settings.drift_every if settings.recipe == "stream" else None
-        drawn = natural_sequences(cloud.train_clients[images], settings.length, every)
+        times = cloud.train_times[images] if _in_time(spec, cloud) and cloud.train_times is not None else None
+        drawn = natural_sequences(cloud.train_clients[images], settings.length, every, times)
         return lambda rng, count: images[drawn(rng, count)]
     clients = ClientsSettings(
         count=1,

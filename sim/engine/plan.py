@@ -140,6 +140,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
             modules,
             Source.blank(features, classes),
             data.test_clients,
+            data.test_times,
         )
     )
     lengths = simulator.stream.lengths(np.arange(scenario.clients.count))

@@ -50,8 +50,13 @@ class OrderSettings(Settings):
     run_length: Annotated[float, Field(ge=1)] = 1.0
     """Images in a run on average. The images of a run are of one class as long as the prior stays; the prior itself is
     kept at every step."""
-    as_stored: bool = False
-    """Whether natural clients' images come in the order of the data, and not in a random one."""
+    by: Literal["time", "stored", "random"] | None = None
+    """In which order natural clients' images come. time: as they were taken, the default where the data say it. stored: as the data
+    have them. random: the default elsewhere."""
+
+    def chosen(self, timed: bool) -> Literal["time", "stored", "random"]:
+        """`by`, or its default for data that say when images were taken, or do not."""
+        return self.by or ("time" if timed else "random")
 
 
 class CorruptionSettings(Settings):

@@ -124,7 +124,7 @@ def test_overrides(tiny: Make) -> None:
 def test_bad_overrides_are_told_together(tiny: Make) -> None:
     assert problems(tiny(), "clients.count", "seed=[", "adapters.9.name=x", "seed.x=3") == [
         "--set clients.count: got 'clients.count'; expected KEY=VALUE, for example clients.count=1000",
-        "--set seed: '[' is not YAML: expected the node content, but found '<stream end>'",
+        "--set seed: '[' is not YAML: while parsing a flow node expected the node content, but found '<stream end>'",
         "--set adapters.9.name: got 9 inside a list of 3; expected 0 to 2",
         "--set seed.x: seed is 3 and holds no keys",
     ]
@@ -334,6 +334,8 @@ def test_shipped_scenarios_are_sound(name: str, miniature: Callable[[str], Path]
     if "path" in values["data"]:
         small = [f"data.path={miniature(values['data']['kind'])}", "clients.count=3"]
         small += ["clients.sampling=wrap_around"] if "source" not in values["clients"] else []
+    elif values["data"]["kind"] == "image_folder":
+        small = [f"data.train={miniature('image_folder')}"]
     assert problems(name, *small) == []
     assert find(name).read_text().startswith(f"# iciia run {name}\n")
 
