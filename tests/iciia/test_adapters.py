@@ -29,6 +29,16 @@ from iciia import (
     Source,
     T3aAdapter,
 )
+from iciia.adapters import (
+    AdaptAdapter,
+    CofaAdapter,
+    FlhFtlAdapter,
+    FthAdapter,
+    HmmAdapter,
+    StataAdapter,
+    SuperclassFilterAdapter,
+    TdaAdapter,
+)
 from iciia.policies import make_policy
 from iciia.testing import allocated_bytes, check_adapter, example_chunk
 
@@ -71,6 +81,15 @@ def adapters() -> list[Adapter]:
         MajorityLabelAdapter(source, 5),
         FinetunedHeadAdapter(source, 10, 2),
         PromptAdapter(source, 10, 2),
+        SuperclassFilterAdapter(source),
+        HmmAdapter(source, 8),
+        FthAdapter(source),
+        FlhFtlAdapter(source, 3),
+        CofaAdapter(source),
+        TdaAdapter(source),
+        AdaptAdapter(source),
+        StataAdapter(source, 8),
+        StataAdapter(source, 0),
     ]
 
 
