@@ -22,11 +22,11 @@ from iciia.adapters import (
     T3aAdapter,
     log_scores,
 )
-from iciia.bank import FeatureBank
-from iciia.model import ICIIA
-from iciia.partition import PartitionedLinear, feature_shuffle
-from iciia.session import Session
-from iciia.source import Source
+from iciia.adapters.source import Source
+from iciia.banks.bank import FeatureBank
+from iciia.contexts.iciia import ICIIA
+from iciia.contexts.partition import PartitionedLinear, feature_shuffle
+from iciia.contexts.session import Session
 
 __all__ = [
     "ICIIA",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import torch
 
-from iciia.bank import STEP_BYTES
-from iciia.model import ICIIA, Context
+from iciia.banks.bank import STEP_BYTES
+from iciia.banks.storage import vector_bytes
+from iciia.contexts.iciia import ICIIA, Context
 from iciia.policies import Policy
-from iciia.storage import vector_bytes
 
 
 @dataclass(frozen=True)

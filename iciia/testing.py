@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters import Adapter, Chunk, Sees
-from iciia.backbone import Backbone
-from iciia.bank import FeatureBank
-from iciia.model import ICIIA
+from iciia.banks.bank import FeatureBank
+from iciia.cloud.backbone import Backbone
+from iciia.contexts.iciia import ICIIA
 from iciia.overhead import cost_of
 from iciia.policies import Evidence, Policy
 from iciia.policies.plan import PolicyKeeper

@@ -22,17 +22,17 @@ from sim.errors import (
 )
 
 if TYPE_CHECKING:
-    from sim.comparison import Comparison, compare
-    from sim.engine import replay, run
-    from sim.report import Report, load
+    from sim.engine.run import replay, run
+    from sim.report.compare import Comparison, compare
+    from sim.report.load import Report, load
 
 _HOMES = {
-    "Comparison": "sim.comparison",
-    "Report": "sim.report",
-    "compare": "sim.comparison",
-    "load": "sim.report",
-    "replay": "sim.engine",
-    "run": "sim.engine",
+    "Comparison": "sim.report.compare",
+    "Report": "sim.report.load",
+    "compare": "sim.report.compare",
+    "load": "sim.report.load",
+    "replay": "sim.engine.run",
+    "run": "sim.engine.run",
 }
 
 __all__ = [

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from iciia.backbone import Progress
+from iciia.cloud.backbone import Progress
 
 StageProgress = Callable[[str], contextlib.AbstractContextManager[Progress]]
 """Opens a stage with a title; what it gives is told how much is done."""

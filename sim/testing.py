@@ -14,8 +14,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.drift import Drift, Plan
-from sim.subset import ClassWeights, SubsetSampler, Zipf
+from sim.streams.drift import Drift, Plan
+from sim.streams.subset import ClassWeights, SubsetSampler, Zipf
 
 CLASSES = 24
 SUPERCLASS = np.arange(CLASSES) // 4
@@ -23,7 +23,7 @@ SEED = 11
 
 
 def check_drift(make: Callable[[int], Drift], steps: int = 200) -> None:
-    """Checks that a drift process keeps what `sim.drift.Drift` promises.
+    """Checks that a drift process keeps what `sim.streams.drift.Drift` promises.
 
     Shapes and order of the plan, priors that sum to one at every step, equal plans for equal seeds and after pickling, and for
     one client alone, among seven, and among 64 in another order. The classes are 24, in six superclasses; each subset is one of

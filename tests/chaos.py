@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 import sim
-from sim.tables import TABLES
+from sim.report.schema import TABLES
 
 SCENARIO = {
     "name": "chaos",

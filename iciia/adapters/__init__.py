@@ -1,5 +1,7 @@
 """Adapters: what turns features, backbone logits and a client's own past into a prediction; one in each file."""
 
+from collections.abc import Mapping
+
 from iciia.adapters.adapt import AdaptAdapter
 from iciia.adapters.attention import IciiaAdapter
 from iciia.adapters.backbone import BackboneAdapter
@@ -28,6 +30,7 @@ from iciia.adapters.tda import TdaAdapter
 from iciia.overhead import Cost
 
 __all__ = [
+    "ADAPTERS",
     "AdaptAdapter",
     "Adapter",
     "BackboneAdapter",
@@ -60,3 +63,14 @@ __all__ = [
     "TdaAdapter",
     "log_scores",
 ]
+
+ADAPTERS: Mapping[str, type[Adapter]] = {
+    adapter.kind: adapter
+    for adapter in (
+        BackboneAdapter, OracleAdapter, IciiaAdapter, FeedForwardAdapter, OraclePriorAdapter, LastLabelAdapter, PrototypeAdapter,
+        EmPriorAdapter, BbseAdapter, PriorCorrectionAdapter, MajorityLabelAdapter, KnnAdapter, LameAdapter, T3aAdapter,
+        FinetunedHeadAdapter, PromptAdapter, SuperclassFilterAdapter, HmmAdapter, FthAdapter, FlhFtlAdapter, CofaAdapter, TdaAdapter,
+        AdaptAdapter, StataAdapter,
+    )
+}  # fmt: skip
+"""All adapters that come with the package, by kind."""

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
-from iciia.bank import FeatureBank
-from iciia.model import COLUMNS, ICIIA
+from iciia.banks.bank import FeatureBank
+from iciia.contexts.iciia import COLUMNS, ICIIA
 from iciia.overhead import Cost, cost_of
 from iciia.policies import Fifo, Policy
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from iciia.adapters.base import Adapter, Chunk
 from iciia.adapters.window import Window
 from iciia.overhead import Cost
-from iciia.source import Source
+from iciia.adapters.source import Source
 
 
 class CofaAdapter(Adapter):

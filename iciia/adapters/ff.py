@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
-from iciia.model import ICIIA
+from iciia.contexts.iciia import ICIIA
 from iciia.overhead import Cost, cost_of
 
 

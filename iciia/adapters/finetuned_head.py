@@ -13,8 +13,8 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
 from iciia.adapters.last_label import labels_of
+from iciia.adapters.source import Source
 from iciia.overhead import Cost
-from iciia.source import Source
 
 BATCH = 16
 """Images in a training step, as in the paper."""

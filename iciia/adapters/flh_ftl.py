@@ -15,7 +15,7 @@ from torch import Tensor
 from iciia.adapters.base import Adapter, Chunk
 from iciia.adapters.bbse import bbse_solution, weighted_scores
 from iciia.overhead import Cost
-from iciia.source import Source
+from iciia.adapters.source import Source
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk, checked_capacity, log_scores
+from iciia.adapters.source import Source
 from iciia.adapters.window import Window
 from iciia.overhead import Cost
-from iciia.source import Source
 
 
 class KnnAdapter(Adapter):

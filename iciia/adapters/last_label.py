@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
+from iciia.adapters.source import Source
 from iciia.overhead import Cost
-from iciia.source import Source
 
 
 class LastLabelAdapter(Adapter):

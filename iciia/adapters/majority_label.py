@@ -7,9 +7,9 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk, checked_capacity
 from iciia.adapters.last_label import labels_of
+from iciia.adapters.source import Source
 from iciia.adapters.window import Window
 from iciia.overhead import Cost
-from iciia.source import Source
 
 
 class MajorityLabelAdapter(Adapter):

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk, log_scores
+from iciia.adapters.source import Source
 from iciia.overhead import Cost
-from iciia.source import Source
 
 
 class OraclePriorAdapter(Adapter):

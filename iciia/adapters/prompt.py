@@ -15,8 +15,8 @@ from torch import Tensor
 from iciia.adapters.base import Adapter, Chunk
 from iciia.adapters.finetuned_head import BATCH, Labelled, check_training, loss_gradient
 from iciia.adapters.last_label import labels_of
+from iciia.adapters.source import Source
 from iciia.overhead import Cost
-from iciia.source import Source
 
 EMBEDDING = 32
 """Numbers in a client's embedding, E."""

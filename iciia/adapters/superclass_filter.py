@@ -12,7 +12,7 @@ from torch import Tensor
 from iciia.adapters.base import Adapter, Chunk
 from iciia.adapters.bbse import weighted_scores
 from iciia.overhead import Cost
-from iciia.source import Source
+from iciia.adapters.source import Source
 
 
 class SuperclassFilterAdapter(Adapter):

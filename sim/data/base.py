@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.features import FeatureStore
+from iciia.cloud.images import ImageSource
 from iciia.counter import generator
-from iciia.features import FeatureStore
-from iciia.images import ImageSource
 from sim.errors import DataError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iciia.features import ArrayStore
+from iciia.cloud.features import ArrayStore
 from sim.data.base import Classes, Features, read_superclasses
 from sim.errors import DataError
 

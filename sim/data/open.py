@@ -18,7 +18,7 @@ from sim.data.synthetic import open_synthetic
 from sim.data.torchvision import open_torchvision
 from sim.data.ucf101 import open_ucf101
 from sim.errors import DataError
-from sim.scenario import (
+from sim.scenario.data import (
     CelebaData,
     Data,
     DigitsData,

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from iciia.cloud.features import take
 from iciia.counter import generator, philox, stream_key
-from iciia.features import take
 from sim.data.base import Classes, Features
 
 NOISE_ROWS = 4096

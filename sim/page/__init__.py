@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from sim.cache import Cache
-from sim.comparison import Comparison
 from sim.outputs import replacing
 from sim.page.comparison_page import comparison_page
 from sim.page.figures import write_figures
@@ -12,7 +11,8 @@ from sim.page.render import render
 from sim.page.run_page import run_page
 from sim.page.sweep_page import sweep_page
 from sim.page.theme import Style, partners
-from sim.report import Report
+from sim.report.compare import Comparison
+from sim.report.load import Report
 
 __all__ = ["PAGE_FILE", "page_of", "write_comparison", "write_figures", "write_page", "write_report"]
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from sim.report import Report
+from sim.report.load import Report
 
 MOST_WINDOWS = 120
 """Points of a line over the stream; of a longer stream neighbouring windows are taken together."""

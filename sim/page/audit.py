@@ -5,7 +5,7 @@ import pandas as pd
 
 from sim.page import theme
 from sim.page.parts import Chart, Table, percent, rows_of
-from sim.report import Report
+from sim.report.load import Report
 
 MOST_CLASSES = 500
 

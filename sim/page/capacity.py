@@ -7,7 +7,7 @@ import pandas as pd
 
 from sim.page import theme
 from sim.page.parts import Chart, by_adapter, rows_of
-from sim.report import Report
+from sim.report.load import Report
 
 WHEN = ("all images", "before a drift", "after a drift")
 

@@ -2,9 +2,9 @@
 
 import altair as alt
 
-from sim.comparison import Comparison
 from sim.page import theme
 from sim.page.parts import Chart, Links, Page, Section, Table, interval, percent, points, rows_of
+from sim.report.compare import Comparison
 
 
 def comparison_page(found: Comparison) -> tuple[Page, list[theme.Style]]:

@@ -8,7 +8,7 @@ import pandas as pd
 from sim.page import theme
 from sim.page.aggregates import Clients
 from sim.page.parts import Chart, Table, percent, points, rows_of
-from sim.report import Report
+from sim.report.load import Report
 
 MEASURES = {
     "accuracy": ("accuracy", 1, "Accuracy of single clients", "accuracy of a client", ".0%", ".1%"),

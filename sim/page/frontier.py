@@ -8,7 +8,7 @@ import pandas as pd
 
 from sim.page import theme
 from sim.page.parts import Chart, rows_of
-from sim.report import Report
+from sim.report.load import Report
 
 COSTS = {
     "state_bytes": ("bytes", "Accuracy against memory", "state of one client at a full bank, bytes", "on_bytes_frontier"),

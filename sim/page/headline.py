@@ -8,7 +8,7 @@ import pandas as pd
 
 from sim.page import theme
 from sim.page.parts import Card, Cards, Chart, Table, by_adapter, interval, percent, points, rows_of, size, whole
-from sim.report import Report
+from sim.report.load import Report
 
 
 def best_adapter(report: Report) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from sim.page.parts import Table, rows_of, size, whole
-from sim.report import Report
+from sim.report.load import Report
 
 
 def overhead_table(report: Report) -> Table:

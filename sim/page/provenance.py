@@ -6,7 +6,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from sim.page.parts import Code, Table
-from sim.report import Report
+from sim.report.load import Report
 
 PROTOCOLS = {
     "stream": "Protocol: predict, score, then remember.",

@@ -7,7 +7,7 @@ import pandas as pd
 
 from sim.page import theme
 from sim.page.parts import Chart, Table, percent, points, rows_of, whole
-from sim.report import Report
+from sim.report.load import Report
 
 MOST_OFFSETS = 40
 """Points of an aligned curve; neighbouring offsets are taken together, never across the drift."""

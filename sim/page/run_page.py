@@ -14,7 +14,7 @@ from sim.page.recovery import recovery_chart, recovery_table
 from sim.page.staleness import staleness_chart
 from sim.page.stream import stream_chart
 from sim.page.theme import Style, styles
-from sim.report import Report
+from sim.report.load import Report
 
 
 def run_page(report: Report) -> tuple[Page, list[Style]]:

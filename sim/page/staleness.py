@@ -6,7 +6,7 @@ import altair as alt
 
 from sim.page import theme
 from sim.page.parts import Chart
-from sim.report import Report
+from sim.report.load import Report
 
 
 def staleness_chart(report: Report, styles: Sequence[theme.Style]) -> Chart | None:

@@ -8,7 +8,7 @@ import pandas as pd
 from sim.page import theme
 from sim.page.aggregates import drift_steps, over_stream
 from sim.page.parts import Chart
-from sim.report import Report
+from sim.report.load import Report
 
 TOGETHER = 0.2
 """Share of the clients that must drift at a step for it to get a line of its own."""

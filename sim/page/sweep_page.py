@@ -9,7 +9,7 @@ import pandas as pd
 from sim.page import theme
 from sim.page.parts import Chart, Links, Page, Section, Table, interval, percent, points, size, whole
 from sim.page.provenance import facts_table, reproduce
-from sim.report import Report
+from sim.report.load import Report
 
 
 def sweep_page(report: Report) -> tuple[Page, list[theme.Style]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from iciia.backbone import Backbone, create_backbone, train_backbone
+from iciia.cloud.backbone import Backbone, create_backbone, train_backbone
 from iciia.paper import PAIRS
 from iciia.testing import check_backbone
 

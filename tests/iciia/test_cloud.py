@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from iciia import ICIIA
-from iciia.calibration import confusion_matrix, fit_temperature
-from iciia.cloud import HeldOut, Recipe, TrainingHistory, train
-from iciia.features import ArrayStore
-from iciia.labels import losses_of
+from iciia.cloud.calibration import confusion_matrix, fit_temperature
+from iciia.cloud.features import ArrayStore
+from iciia.cloud.labels import losses_of
+from iciia.cloud.train import HeldOut, Recipe, TrainingHistory, train
 
 D, C, PER_CLASS = 16, 8, 40
 STREAM = Recipe("stream", steps=256, batch=8, learning_rate=3e-3, evaluate_every=64)

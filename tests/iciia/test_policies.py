@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from iciia import ICIIA
+from iciia.banks.storage import STORAGES
 from iciia.policies import POLICIES, Arrival, Decay, DriftReset, Evidence, Fifo, Policy, Slots, make_policy
 from iciia.policies.plan import FifoKeeper, PolicyKeeper
-from iciia.storage import STORAGES
 from iciia.testing import check_bank, check_policy
 
 every_policy = pytest.mark.parametrize("name", list(POLICIES))

@@ -26,7 +26,7 @@ from iciia import (
     T3aAdapter,
 )
 from iciia.adapters.prompt import train_prompt_layer
-from iciia.calibration import confusion_matrix
+from iciia.cloud.calibration import confusion_matrix
 from iciia.testing import example_chunk
 
 Array = NDArray[np.float64]

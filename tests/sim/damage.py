@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from sim.cache import Cache
 from sim.data import Images, open_data
 from sim.errors import DataError
-from sim.scenario import Data
+from sim.scenario.data import Data
 
 Miniature = Callable[[str], Path]
 SEED = 3

@@ -14,20 +14,21 @@ from sklearn.metrics import recall_score
 
 import sim
 from iciia import Source
-from iciia.adapters import T3aAdapter
-from sim.adapters import ADAPTERS, adapter_name, build_adapters
-from sim.artifacts import prepare
-from sim.bench_latency import measure_latency
+from iciia.adapters import ADAPTERS, T3aAdapter
+from sim.bench.latency import measure_latency
 from sim.cache import Cache
-from sim.client import CohortSimulator, Job
+from sim.cloud.artifacts import prepare
+from sim.cloud.threads import torch_threads
+from sim.cohort.adapters import build_adapters
+from sim.cohort.simulator import CohortSimulator, Job
+from sim.engine.feasibility import check_data
+from sim.engine.progress import Display
 from sim.errors import ScenarioError
-from sim.feasibility import check_data
-from sim.progress import Display
-from sim.report import rendered
-from sim.scenario_file import read
-from sim.stream import StreamChunk
-from sim.threads import torch_threads
-from sim.validation import validate
+from sim.report.load import rendered
+from sim.scenario.adapters import adapter_name
+from sim.scenario.file import read
+from sim.scenario.validation import validate
+from sim.streams.stream import StreamChunk
 
 Make = Callable[..., dict[str, Any]]
 

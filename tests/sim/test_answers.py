@@ -12,9 +12,9 @@ import torch
 import sim
 from iciia import ICIIA, IciiaAdapter
 from iciia.adapters import Chunk
-from sim.answers import worst_decile
-from sim.drift import Plan
-from sim.staleness import images_since_drift, measure_staleness, subsets_of
+from sim.cohort.staleness import images_since_drift, measure_staleness, subsets_of
+from sim.report.answers import worst_decile
+from sim.streams.drift import Plan
 
 Make = Callable[..., dict[str, Any]]
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import sim
 from sim.cache import Cache
-from sim.scenario_file import read, shipped
+from sim.scenario.file import read, shipped
 
 
 @pytest.mark.parametrize("name", sorted(name for name in shipped() if "path" not in read(name).values["data"]))

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from iciia.adapters import IciiaAdapter
+from iciia.adapters.source import Source
 from iciia.policies import POLICIES, Decay
-from iciia.source import Source
 from sim import ScenarioError
-from sim.adapters import build_adapters
 from sim.cache import Cache
-from sim.feasibility import check_data
-from sim.scenario import IciiaAdapterSettings
-from sim.scenario_file import Document, cells, read
-from sim.validation import validate
+from sim.cohort.adapters import build_adapters
+from sim.engine.feasibility import check_data
+from sim.scenario.adapters import IciiaAdapterSettings
+from sim.scenario.file import Document, cells, read
+from sim.scenario.validation import validate
 
 Make = Callable[..., dict[str, Any]]
 

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import sim
 from sim.cli import app
-from sim.scenario import Scenario
+from sim.scenario.scenario import Scenario
 
 Make = Callable[..., dict[str, Any]]
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 import sim
-from sim.columns import COLUMNS, described_tables, meaning
-from sim.tables import SCHEMA_VERSION, TABLES
+from sim.report.columns import COLUMNS, described_tables, meaning
+from sim.report.schema import SCHEMA_VERSION, TABLES
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 import sim
-from sim.comparison import Comparison
-from sim.intervals import welch_interval
+from sim.report.compare import Comparison
+from sim.report.intervals import welch_interval
 
 Make = Callable[..., dict[str, Any]]
 

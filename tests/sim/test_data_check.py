@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from iciia.backbone import Backbone
+from iciia.cloud.backbone import Backbone
 from sim.cache import Cache
 from sim.cli import app
-from sim.data_check import DataReport, Spread, inspect_data
+from sim.data.check import DataReport, Spread, inspect_data
 from sim.errors import DataError
-from sim.scenario_file import read
+from sim.scenario.file import read
+from sim.scenario.validation import validate
 from sim.stage import silent
-from sim.validation import validate
 
 Miniature = Callable[[str], Path]
 Make = Callable[..., dict[str, Any]]

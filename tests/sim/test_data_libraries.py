@@ -21,9 +21,9 @@ import sim
 from sim.cache import Cache
 from sim.data import Images, open_data
 from sim.errors import DataError, ScenarioError
-from sim.scenario import Data
-from sim.scenario_file import read
-from sim.validation import validate
+from sim.scenario.data import Data
+from sim.scenario.file import read
+from sim.scenario.validation import validate
 
 
 def opened(size: int = 32, cache: Path | None = None, **settings: Any) -> Images:

@@ -15,8 +15,8 @@ from miniatures import WNIDS, moving_square, video, write_csv
 from PIL import Image
 from scipy.io import savemat
 
-from sim.artifacts import split
-from sim.scenario import Scenario
+from sim.cloud.artifacts import split
+from sim.scenario.scenario import Scenario
 
 # --- ImageNet-1K ------------------------------------------------------------------------------------------------------
 

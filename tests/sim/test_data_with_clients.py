@@ -13,10 +13,10 @@ from damage import Miniature, edit, halve, opened, refused
 from miniatures import ATTRIBUTES, CHARACTERS, femnist, leaf, write_csv
 
 from sim.cache import Cache
+from sim.engine.feasibility import check_data
 from sim.errors import ScenarioError
-from sim.feasibility import check_data
-from sim.scenario_file import read
-from sim.validation import validate
+from sim.scenario.file import read
+from sim.scenario.validation import validate
 
 # --- FEMNIST ----------------------------------------------------------------------------------------------------------
 

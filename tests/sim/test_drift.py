@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from sim.drift import (
+from sim.streams.drift import (
     At,
     Drift,
     Dwell,
@@ -25,8 +25,8 @@ from sim.drift import (
     SuddenDrift,
     load_process,
 )
-from sim.stream import GroupedImages, Stream
-from sim.subset import ClassWeights, SubsetSampler, Uniform, Zipf
+from sim.streams.stream import GroupedImages, Stream
+from sim.streams.subset import ClassWeights, SubsetSampler, Uniform, Zipf
 from sim.testing import check_drift
 
 CLASSES = 24

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sim
-from sim.drift_metrics import Metrics, client_drops, curve_metrics
+from sim.report.drift_metrics import Metrics, client_drops, curve_metrics
 
 Make = Callable[..., dict[str, Any]]
 

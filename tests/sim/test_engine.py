@@ -13,9 +13,9 @@ import pytest
 from scipy import stats
 
 import sim
-from sim.collector import Collector
-from sim.tables import SCHEMA_VERSION, TABLES
-from sim.totals import t_interval
+from sim.engine.collector import Collector
+from sim.report.schema import SCHEMA_VERSION, TABLES
+from sim.report.totals import t_interval
 
 Make = Callable[..., dict[str, Any]]
 NAMES = [

@@ -8,10 +8,10 @@ from PIL import Image
 
 import sim
 from sim.cache import Cache
-from sim.feasibility import check_data
-from sim.scenario_file import Document, cells, read, shipped
+from sim.engine.feasibility import check_data
+from sim.scenario.file import Document, cells, read, shipped
+from sim.scenario.validation import validate
 from sim.stage import silent
-from sim.validation import validate
 
 EXPERIMENTS = sorted(name for name in shipped() if name.startswith("experiments/"))
 GRID = ["modules.iciia.layers=1,2,3,4,5", "modules.iciia.partitions=1,2,4,8,16,32,64,128,256"]

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import sim
-from iciia.backbone import create_backbone
-from sim.corruption import Corruption
+from iciia.cloud.backbone import create_backbone
+from sim.cloud.corruption import Corruption
+from sim.cloud.live import BATCH, LiveStore
 from sim.data.digits import open_digits
-from sim.live import BATCH, LiveStore
 
 Make = Callable[..., dict[str, Any]]
 

@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 import sim
-from iciia.calibration import fit_temperature
+from iciia.cloud.calibration import fit_temperature
 from sim.cache import Cache
+from sim.cohort.scoring import score
 from sim.errors import ScenarioError
 from sim.page import page_of
 from sim.page.parts import Table
-from sim.preview import preview, rendered_audit
-from sim.scenario_file import read
-from sim.scoring import score
-from sim.validation import validate
+from sim.scenario.file import read
+from sim.scenario.validation import validate
+from sim.streams.preview import preview, rendered_audit
 
 Make = Callable[..., dict[str, Any]]
 ATTRIBUTES, FEATURES = 5, 16

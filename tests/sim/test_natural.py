@@ -14,11 +14,11 @@ from scipy.stats import chisquare
 import sim
 from sim.cache import Cache
 from sim.errors import ScenarioError
-from sim.natural import NaturalStream, natural_sequences
-from sim.preview import preview
-from sim.preview_chart import draw
-from sim.scenario_file import read
-from sim.validation import validate
+from sim.scenario.file import read
+from sim.scenario.validation import validate
+from sim.streams.natural import NaturalStream, natural_sequences
+from sim.streams.preview import preview
+from sim.streams.preview_chart import draw
 
 Make = Callable[..., dict[str, Any]]
 CLASSES = 6

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from sim.cli import app
-from sim.overhead_table import PaperRow, paper_rows, rendered
+from sim.report.overhead import PaperRow, paper_rows, rendered
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_two_published_percentages(rows: list[PaperRow]) -> None:
 def test_what_is_printed(rows: list[PaperRow], monkeypatch: pytest.MonkeyPatch) -> None:
     table = rendered(rows)
     assert len(table.rows) == 20
-    monkeypatch.setattr("sim.overhead_table.paper_rows", lambda capacity: rows)
+    monkeypatch.setattr("sim.report.overhead.paper_rows", lambda capacity: rows)
     shown: list[dict[str, Any]] = json.loads(CliRunner().invoke(app, ["overhead", "--paper", "--json"]).stdout)
     mobile = next(row for row in shown if (row["name"], row["variant"]) == ("MobileNetV3-L", "ICIIA-T"))
     assert (mobile["paper_macs"], mobile["published_share"]) == (3_810_816, 0.0162)

@@ -10,12 +10,12 @@ from miniatures import MINIATURES
 from torch import Tensor, nn
 
 import sim
-from iciia.backbones import OWN
+from iciia.cloud.backbones import OWN
 from sim.cache import Cache
 from sim.data import Images, open_data
-from sim.scenario import Scenario
-from sim.scenario_file import cells, read, shipped
-from sim.validation import validate
+from sim.scenario.file import cells, read, shipped
+from sim.scenario.scenario import Scenario
+from sim.scenario.validation import validate
 
 Miniature = Callable[[str], Path]
 PAPER = sorted(name for name in shipped() if name.startswith("paper/"))

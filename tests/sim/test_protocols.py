@@ -17,17 +17,17 @@ from torch import Tensor
 import sim
 from iciia import ICIIA
 from iciia.adapters import Adapter, BackboneAdapter, Chunk, Cost, IciiaAdapter
-from sim.artifacts import CloudArtifact, prepare
 from sim.cache import Cache
-from sim.client import CohortSimulator, Job
-from sim.comparison import rendered_comparison
+from sim.cloud.artifacts import CloudArtifact, prepare
+from sim.cohort.protocols import predict_sets
+from sim.cohort.simulator import CohortSimulator, Job
+from sim.engine.progress import Display
 from sim.errors import ScenarioError
 from sim.page.comparison_page import comparison_page
-from sim.progress import Display
-from sim.protocols import predict_sets
-from sim.report import rendered
-from sim.scenario_file import read
-from sim.validation import validate
+from sim.report.compare import rendered_comparison
+from sim.report.load import rendered
+from sim.scenario.file import read
+from sim.scenario.validation import validate
 
 Make = Callable[..., dict[str, Any]]
 PROTOCOLS = ("paper_batch", "leave_one_out")

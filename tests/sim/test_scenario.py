@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sim.cache import Cache
+from sim.engine.feasibility import check_data
 from sim.errors import ScenarioError
-from sim.feasibility import check_data
-from sim.scenario_file import cells, find, read, shipped
-from sim.validation import validate
+from sim.scenario.file import cells, find, read, shipped
+from sim.scenario.validation import validate
 
 BAD = """\
 name: bad scenario
@@ -397,7 +397,7 @@ def test_a_matrix_travels_with_the_scenario(tmp_path: Path, tiny: Make) -> None:
 
 OWN = """
 from dataclasses import dataclass
-from sim.drift import At, SuddenDrift
+from sim.streams.drift import At, SuddenDrift
 
 @dataclass(frozen=True)
 class Once:

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from sim.drift import Drift, Every, NoDrift, Plan, SuddenDrift
-from sim.stream import GroupedImages, Stream
-from sim.subset import ClassWeights, Dirichlet, SubsetSampler, Uniform, Zipf
+from sim.streams.drift import Drift, Every, NoDrift, Plan, SuddenDrift
+from sim.streams.stream import GroupedImages, Stream
+from sim.streams.subset import ClassWeights, Dirichlet, SubsetSampler, Uniform, Zipf
 
 CLASSES, PER_CLASS = 12, 30
 SUPERCLASS = np.arange(CLASSES) // 3

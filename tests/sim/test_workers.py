@@ -24,7 +24,7 @@ from ray.cluster_utils import Cluster
 
 import sim
 from iciia.adapters import IciiaAdapter
-from sim.workers import ATTEMPTS
+from sim.engine.workers import ATTEMPTS
 
 Make = Callable[..., dict[str, Any]]
 

@@ -1,0 +1,72 @@
+"""Commands that look at finished runs: pages, figures, comparisons."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sim.cli.options import FolderArgument, JsonOption, examples
+from sim.cli.output import console, print_json, records, say
+
+app = typer.Typer()
+
+
+@app.command(epilog=examples("iciia report reports/quickstart", "iciia report reports/quickstart --figures figures"))
+def report(
+    folder: FolderArgument,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write every chart as SVG, PNG (300 ppi) and CSV into this folder."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a report's page again, and its charts as files. Simulates nothing."""
+    from sim.cache import Cache
+    from sim.page import write_report
+    from sim.report.load import load
+
+    page, files = write_report(load(folder), Cache(), figures)
+    if as_json:
+        print_json({"page": page, "figures": files})
+        return
+    say(f"page: {page}")
+    if figures is not None:
+        say(f"figures: {len(files)} files in {figures}")
+
+
+@app.command(
+    epilog=examples(
+        "iciia compare reports/fifo reports/reservoir",
+        "iciia compare reports/sudden reports/gradual --unpaired --json",
+    )
+)
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER FOLDER...", help="Reports; all are compared with the first.")
+    ],
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="Also compare runs on different streams, by their means over clients.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The page; reports/comparison-DATE.html if left out.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare runs: differences in accuracy with intervals, paired by client; as a table and as a page."""
+    from sim.cache import Cache
+    from sim.outputs import dated
+    from sim.page import write_comparison
+    from sim.report.compare import compare as compare_runs
+    from sim.report.compare import rendered_comparison
+
+    if len(folders) < 2:
+        raise typer.BadParameter("got one folder; expected two or more", param_hint="FOLDER")
+    found = compare_runs(*folders, unpaired=unpaired)
+    page = write_comparison(found, out or dated("comparison", ".html"), Cache())
+    if as_json:
+        print_json({"paired": found.paired, "page": page, "differences": records(found.table)})
+        return
+    console().print(rendered_comparison(found))
+    if not found.paired:
+        say("streams differ: means over different clients, nothing is paired")
+    say(f"page: {page}")

@@ -1,0 +1,198 @@
+"""The collector: the only writer of a report's rows, and the keeper of running totals.
+
+A range of cohorts is committed by renaming complete, fsynced Parquet files whose names are the range. The presence of the range's
+`clients` file, renamed last, is the commit; nothing else records it. A collector that is started on a folder finds what is
+committed and deletes what was left half-written.
+"""
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.errors import RunError
+from sim.report import schema
+from sim.report.records import CohortRecords, Sums, add_sums, sums_table
+from sim.scenario.adapters import adapter_name, capacities, expand
+from sim.scenario.scenario import Scenario
+
+MOST_FILES = 256
+"""Most files of a table; a range holds as many cohorts as it takes."""
+
+_TEMPORARY = ".tmp"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a run writes, and where.
+
+    Args:
+        folder: The report's folder.
+        cohorts: Number of cohorts.
+        adapters: Names of the adapters.
+        sharded: Tables with a file for each range, the committing one last.
+        window: Images in a window.
+        horizon: Images after a drift that aligned tables cover.
+        largest_bank: Largest bank capacity among the adapters.
+        metadata: What every file carries.
+    """
+
+    folder: Path
+    cohorts: int
+    adapters: Sequence[str]
+    sharded: Sequence[str]
+    window: int
+    horizon: int
+    largest_bank: int
+    metadata: Mapping[str, str]
+
+    @property
+    def per_range(self) -> int:
+        """Cohorts in a range."""
+        return -(-self.cohorts // MOST_FILES)
+
+    def range_of(self, cohort: int) -> range:
+        """The range that a cohort belongs to."""
+        first = cohort // self.per_range * self.per_range
+        return range(first, min(first + self.per_range, self.cohorts))
+
+    def file(self, table: str, cohorts: range) -> Path:
+        """A table's file for one range."""
+        return self.folder / table / f"cohorts-{cohorts.start:07d}-{cohorts.stop - 1:07d}.parquet"
+
+    def ranges(self) -> list[range]:
+        """All ranges, in order."""
+        return [self.range_of(first) for first in range(0, self.cohorts, self.per_range)]
+
+    def committed(self) -> list[range]:
+        """The ranges that are committed, in order."""
+        return [part for part in self.ranges() if self.file(self.sharded[-1], part).is_file()]
+
+
+def layout_of(scenario: Scenario, folder: Path) -> Layout:
+    """What a run of a scenario writes."""
+    expanded = [(one, capacity) for one in scenario.adapters for capacity in expand(one)]
+    return Layout(
+        folder=folder,
+        cohorts=scenario.cohorts,
+        adapters=[adapter_name(one, capacity) for one, capacity in expanded],
+        sharded=schema.sharded_tables(scenario),
+        window=scenario.report.window,
+        horizon=scenario.report.horizon,
+        largest_bank=max((capacity for one in scenario.adapters for capacity in capacities(one)), default=0),
+        metadata=schema.metadata(scenario),
+    )
+
+
+@dataclass
+class Totals:
+    """How far a run is.
+
+    Args:
+        clients: Clients done.
+        images: Images done.
+        correct: Right predictions of each adapter.
+    """
+
+    clients: int = 0
+    images: int = 0
+    correct: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The collector's answer to a cohort's records.
+
+    Args:
+        totals: The running totals.
+        committed: The cohort's range, if it is committed now.
+        process: Identifies the collector's process; what an earlier one held uncommitted is lost.
+    """
+
+    totals: Totals
+    committed: range | None
+    process: str
+
+
+class Collector:
+    """Turns cohorts' records into files.
+
+    Args:
+        layout: What to write, and where.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.totals = Totals(correct=dict.fromkeys(layout.adapters, 0.0))
+        self._waiting: dict[int, CohortRecords] = {}
+        self._process = uuid.uuid4().hex
+        try:
+            for table in layout.sharded:
+                (layout.folder / table).mkdir(parents=True, exist_ok=True)
+                for left in (layout.folder / table).glob(f".*{_TEMPORARY}"):
+                    left.unlink()
+        except OSError as error:
+            raise RunError(f"{layout.folder}: the report cannot be written there ({error.strerror})") from error
+        for part in layout.committed():
+            self._count(pq.read_table(layout.file("sums", part)))
+
+    def add(self, records: CohortRecords) -> Receipt:
+        """Takes a cohort's records, and commits its range if that is now complete. A cohort may come twice.
+
+        Raises:
+            RunError: Writing failed; nothing half-written counts.
+        """
+        layout = self.layout
+        cohorts = layout.range_of(records.cohort)
+        committed = layout.file(layout.sharded[-1], cohorts).is_file()
+        if not committed:
+            if records.cohort not in self._waiting:
+                self._count(sums_table(records.sums))
+            self._waiting[records.cohort] = records
+            committed = all(cohort in self._waiting for cohort in cohorts)
+            if committed:
+                self._commit(cohorts)
+        return Receipt(self.totals, cohorts if committed else None, self._process)
+
+    def _commit(self, cohorts: range) -> None:
+        parts = [self._waiting.pop(cohort) for cohort in cohorts]
+        total: Sums = {}
+        for part in parts:
+            add_sums(total, part.sums)
+        for table in self.layout.sharded:
+            whole = sums_table(total) if table == "sums" else pa.concat_tables([part.rows[table] for part in parts])
+            write(self.layout.file(table, cohorts), whole, self.layout.metadata)
+
+    def _count(self, sums: pa.Table) -> None:
+        for row in sums.to_pylist():
+            if row["table"] != "summary":
+                continue
+            if row["measure"] == "correct":
+                self.totals.correct[row["adapter"]] += row["value"]
+            elif row["adapter"] == self.layout.adapters[0] and row["measure"] in ("clients", "images"):
+                setattr(self.totals, row["measure"], getattr(self.totals, row["measure"]) + int(row["value"]))
+
+
+def write(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
+    """Writes a Parquet file so that it is there completely or not at all.
+
+    Raises:
+        RunError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(schema.with_metadata(table, metadata), file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written ({error.strerror}); what was committed before stays") from error

@@ -1,0 +1,58 @@
+"""What can be wrong with data, backbone and modules, before any data are looked at."""
+
+from iciia.cloud.train import BLOCK
+from sim.scenario.data import HuggingfaceData
+from sim.scenario.file import Key
+from sim.scenario.sections import Found, Sections
+
+FEATURE_KINDS = ("features", "synthetic")
+"""Data that need no backbone; all others are images."""
+
+
+def check_data(sections: Sections) -> Found:
+    """What is wrong with `data`, files apart."""
+    data = sections.get("data")
+    if isinstance(data, HuggingfaceData) and (data.dataset is None) == (data.path is None):
+        got = "neither" if data.path is None else "both"
+        yield (
+            ("data",),
+            f"got {got} of dataset (a name in the local cache) and path (a folder of save_to_disk); give one",
+        )
+
+
+def check_backbone(sections: Sections) -> Found:
+    """Whether images have a backbone, and features none."""
+    if {"data", "backbone"} & sections.unsound:
+        return
+    kind, backbone = sections.get("data").kind, sections.get("backbone")
+    if kind not in FEATURE_KINDS and backbone is None:
+        yield (
+            ("backbone",),
+            f"is missing; {kind} data are images, for example: {{model: resnet10t, weights: train}}",
+        )
+    if kind in FEATURE_KINDS and backbone is not None:
+        yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
+
+
+def check_live(sections: Sections) -> Found:
+    """Whether a corruption has a running backbone that sees it."""
+    clients, backbone = sections.get("clients"), sections.get("backbone")
+    if clients is None or clients.corruption is None or "backbone" in sections.unsound:
+        return
+    if backbone is None or backbone.execution != "live":
+        yield (
+            ("clients", "corruption"),
+            "corrupts images, which only a running backbone sees; set backbone.execution: live",
+        )
+
+
+def check_modules(sections: Sections) -> Found:
+    """What does not go together in a module."""
+    for name, module in (sections.get("modules") or {}).items():
+        key: Key = ("modules", name)
+        if module.context == "set" and module.recipe == "stream":
+            yield (*key, "recipe"), "the set context is trained on sets; set recipe: paper, or context: stream"
+        if module.shortlist is not None and module.head == "replaced":
+            yield (*key, "shortlist"), "a shortlist takes the residual head; remove it, or set head: residual"
+        if module.evaluate_every % BLOCK:
+            yield (*key, "evaluate_every"), f"got {module.evaluate_every}; expected a multiple of {BLOCK}"

@@ -1,0 +1,51 @@
+"""Settings of `modules`: ICIIA modules and how they are trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.scenario.base import PositiveFloat, PositiveInt, Settings
+
+
+class ModuleSettings(Settings):
+    """An ICIIA module and how it is trained."""
+
+    context: Literal["stream", "set", "none"] = "stream"
+    """stream: each image attends to itself and to what the bank held when it arrived, keys and values computed once. set: the
+    paper's; target and bank attend to each other, computed anew for each target. none: no attention, no bank."""
+    head: Literal["residual", "replaced"] = "residual"
+    """residual: a correction, zero at the start, of the backbone's logits. replaced: the paper's; a new classifier."""
+    shortlist: PositiveInt | None = None
+    """With the residual head: correct only so many classes, those that the backbone ranks highest."""
+    shuffle: bool = True
+    """Whether partitioned projections shuffle their outputs."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the module's weights and products while simulating."""
+    layers: PositiveInt = 2
+    """Encoder layers, L."""
+    heads: PositiveInt = 4
+    """Attention heads, H; must divide the feature dimension."""
+    partitions: PositiveInt = 16
+    """Partitions of every projection, P; must divide the feature dimension."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Dropout while training."""
+    recipe: Literal["stream", "paper"] = "stream"
+    """stream: sequences with sudden drifts inside, so that empty banks, full banks and fresh drifts are in training; AdamW,
+    cosine schedule. paper: sets of images of one client without drift, all to all; SGD, early stopping."""
+    steps: PositiveInt = 2000
+    """Most optimizer steps."""
+    batch: PositiveInt = 8
+    """Sequences or sets in a step."""
+    length: Annotated[int, Field(ge=2)] = 64
+    """Images in a sequence or set; the paper's sets hold 16."""
+    drift_every: PositiveInt = 48
+    """stream: images between two drifts of a sequence; the first falls anywhere in 1 to this. As many as `length` are one drift."""
+    learning_rate: PositiveFloat = 0.0005
+    """Start of the schedule; the paper's is 0.01."""
+    evaluate_every: PositiveInt = 128
+    """Steps between two validations, a multiple of 32."""
+    patience: PositiveInt | None = None
+    """Validations without weights to keep after which training stops."""
+    selection: Literal["one_standard_error", "best"] = "one_standard_error"
+    """Which weights are kept. best: those of the best validation loss. one_standard_error: likewise, but a residual head stays the
+    backbone, as which it starts, unless it saves more than one standard error of the loss, over the distinct validation images."""
