@@ -69,8 +69,8 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     for adapter in (
         BackboneAdapter, OracleAdapter, IciiaAdapter, FeedForwardAdapter, OraclePriorAdapter, LastLabelAdapter, PrototypeAdapter,
         EmPriorAdapter, BbseAdapter, PriorCorrectionAdapter, MajorityLabelAdapter, KnnAdapter, LameAdapter, T3aAdapter,
-        FinetunedHeadAdapter, PromptAdapter, SuperclassFilterAdapter, HmmAdapter, FthAdapter, FlhFtlAdapter, CofaAdapter, TdaAdapter,
-        AdaptAdapter, StataAdapter,
+        FinetunedHeadAdapter, PromptAdapter, SuperclassFilterAdapter, HmmAdapter, FthAdapter, FlhFtlAdapter, CofaAdapter,
+        TdaAdapter, AdaptAdapter, StataAdapter,
     )
 }  # fmt: skip
 """All adapters that come with the package, by kind."""

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
+from iciia.adapters.source import Source
 from iciia.adapters.window import Window
 from iciia.overhead import Cost
-from iciia.adapters.source import Source
 
 
 class CofaAdapter(Adapter):

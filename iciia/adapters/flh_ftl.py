@@ -14,8 +14,8 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
 from iciia.adapters.bbse import bbse_solution, weighted_scores
-from iciia.overhead import Cost
 from iciia.adapters.source import Source
+from iciia.overhead import Cost
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk, log_scores
 from iciia.adapters.em_prior import EmPriorAdapter
+from iciia.adapters.source import Source
 from iciia.adapters.window import Window
 from iciia.overhead import Cost
-from iciia.adapters.source import Source
 
 CHOICES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """What `choose_persistence` chooses from."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk, checked_capacity, log_scores
+from iciia.adapters.source import Source
 from iciia.adapters.window import Window
 from iciia.overhead import Cost
-from iciia.adapters.source import Source
 
 OUTER, INNER = 10, 5
 """Estimates of the Gaussians, and of y with each."""

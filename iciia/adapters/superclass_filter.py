@@ -11,8 +11,8 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
 from iciia.adapters.bbse import weighted_scores
-from iciia.overhead import Cost
 from iciia.adapters.source import Source
+from iciia.overhead import Cost
 
 
 class SuperclassFilterAdapter(Adapter):

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
+from iciia.adapters.source import Source
 from iciia.adapters.surest import Surest, entropy_of, sums_of_classes
 from iciia.overhead import Cost
-from iciia.adapters.source import Source
 
 SURE, UNSURE = 3, 2
 """Images of each class."""

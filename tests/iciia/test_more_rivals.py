@@ -22,8 +22,8 @@ from iciia.adapters import (
     TdaAdapter,
 )
 from iciia.adapters.hmm import choose_persistence
-from iciia.cloud.calibration import confusion_matrix
 from iciia.adapters.source import Source
+from iciia.cloud.calibration import confusion_matrix
 from iciia.testing import allocated_bytes, example_chunk
 
 Array = NDArray[np.float64]
