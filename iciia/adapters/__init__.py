@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from iciia.adapters.adapt import AdaptAdapter
+from iciia.adapters.arm_cml import ArmCmlAdapter
 from iciia.adapters.attention import IciiaAdapter
 from iciia.adapters.backbone import BackboneAdapter
 from iciia.adapters.base import Adapter, Chunk, Gives, Knows, Sees, log_scores
@@ -14,6 +15,7 @@ from iciia.adapters.finetuned_head import FinetunedHeadAdapter
 from iciia.adapters.flh_ftl import FlhFtlAdapter
 from iciia.adapters.fth import FthAdapter
 from iciia.adapters.hmm import HmmAdapter
+from iciia.adapters.icrm import IcrmAdapter
 from iciia.adapters.knn import KnnAdapter
 from iciia.adapters.lame import LameAdapter
 from iciia.adapters.last_label import LastLabelAdapter
@@ -33,6 +35,7 @@ __all__ = [
     "ADAPTERS",
     "AdaptAdapter",
     "Adapter",
+    "ArmCmlAdapter",
     "BackboneAdapter",
     "BbseAdapter",
     "Chunk",
@@ -46,6 +49,7 @@ __all__ = [
     "Gives",
     "HmmAdapter",
     "IciiaAdapter",
+    "IcrmAdapter",
     "KnnAdapter",
     "Knows",
     "LameAdapter",
@@ -70,7 +74,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
         BackboneAdapter, OracleAdapter, IciiaAdapter, FeedForwardAdapter, OraclePriorAdapter, LastLabelAdapter, PrototypeAdapter,
         EmPriorAdapter, BbseAdapter, PriorCorrectionAdapter, MajorityLabelAdapter, KnnAdapter, LameAdapter, T3aAdapter,
         FinetunedHeadAdapter, PromptAdapter, SuperclassFilterAdapter, HmmAdapter, FthAdapter, FlhFtlAdapter, CofaAdapter,
-        TdaAdapter, AdaptAdapter, StataAdapter,
+        TdaAdapter, AdaptAdapter, StataAdapter, IcrmAdapter, ArmCmlAdapter,
     )
 }  # fmt: skip
 """All adapters that come with the package, by kind."""

@@ -42,6 +42,7 @@ class IciiaAdapter(Adapter):
         diagnostics: bool = False,
     ) -> None:
         self.module = module.eval()
+        self.knows = module.knows
         self.capacity: int = capacity
         self.storage = storage
         self.policy = policy or Fifo()

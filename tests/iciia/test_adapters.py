@@ -30,15 +30,20 @@ from iciia import (
     T3aAdapter,
 )
 from iciia.adapters import (
+    ADAPTERS,
     AdaptAdapter,
+    ArmCmlAdapter,
     CofaAdapter,
     FlhFtlAdapter,
     FthAdapter,
     HmmAdapter,
+    IcrmAdapter,
     StataAdapter,
     SuperclassFilterAdapter,
     TdaAdapter,
 )
+from iciia.contexts.arm_cml import ArmCml
+from iciia.contexts.icrm import Icrm
 from iciia.policies import make_policy
 from iciia.testing import allocated_bytes, check_adapter, example_chunk
 
@@ -90,6 +95,10 @@ def adapters() -> list[Adapter]:
         AdaptAdapter(source),
         StataAdapter(source, 8),
         StataAdapter(source, 0),
+        IcrmAdapter(Icrm(D, C, layers=2, heads=2, width=8, positions=100)),
+        IcrmAdapter(Icrm(D, C, layers=2, heads=2, width=8, positions=6)),
+        IcrmAdapter(Icrm(D, C, layers=1, heads=1, width=4, positions=1)),
+        ArmCmlAdapter(ArmCml(D, C, width=5)),
     ]
 
 
@@ -105,6 +114,10 @@ every_adapter = pytest.mark.parametrize("adapter", adapters(), ids=lambda a: a.k
 @every_adapter
 def test_every_adapter_passes_the_shipped_checks(adapter: Adapter) -> None:
     check_adapter(adapter, example_chunk(adapter.sees))
+
+
+def test_every_kind_is_checked() -> None:
+    assert {adapter.kind for adapter in adapters()} == {*ADAPTERS}
 
 
 class Peeking(BackboneAdapter):

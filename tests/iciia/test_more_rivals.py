@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from iciia.adapters import (
     AdaptAdapter,
     Adapter,
+    ArmCmlAdapter,
     BbseAdapter,
     Chunk,
     CofaAdapter,
     FlhFtlAdapter,
     FthAdapter,
     HmmAdapter,
+    IcrmAdapter,
     StataAdapter,
     SuperclassFilterAdapter,
     TdaAdapter,
@@ -24,6 +26,8 @@ from iciia.adapters import (
 from iciia.adapters.hmm import choose_persistence
 from iciia.adapters.source import Source
 from iciia.cloud.calibration import confusion_matrix
+from iciia.contexts.arm_cml import ArmCml
+from iciia.contexts.icrm import Icrm
 from iciia.testing import allocated_bytes, example_chunk
 
 Array = NDArray[np.float64]
@@ -357,6 +361,79 @@ def test_caches_fill_up_to_what_is_stated(make: Callable[[Source], Adapter]) -> 
     assert allocated_bytes(state) == adapter.cost().state_bytes
 
 
+def icrm_of(module: Icrm, z: Array) -> Array:
+    """Logits of the last image of a context, by its weights: one image and one head at a time."""
+    w = {name: value.double().numpy() for name, value in module.state_dict().items()}
+
+    def linear(name: str, x: Array) -> Array:
+        y: Array = w[f"{name}.weight"] @ x + w[f"{name}.bias"]
+        return y
+
+    def norm(name: str, x: Array) -> Array:
+        y: Array = (x - x.mean()) / np.sqrt(x.var() + 1e-5) * w[f"{name}.weight"] + w[f"{name}.bias"]
+        return y
+
+    xs = [linear("read_in", unit(x) * np.sqrt(D)) + w["place.weight"][t] for t, x in enumerate(z)]
+    for layer in range(2):
+        q, k, v = (
+            np.array(part)
+            for part in zip(
+                *(np.split(linear(f"blocks.{layer}.qkv", norm(f"blocks.{layer}.norm1", x)), 3) for x in xs), strict=True
+            )
+        )
+        for t in range(len(xs)):
+            heads = []
+            for head in (slice(0, 4), slice(4, 8)):
+                weights = softmax(np.array([q[t, head] @ k[s, head] / 2 for s in range(t + 1)]))
+                heads.append(sum(weights[s] * v[s, head] for s in range(t + 1)))
+            xs[t] = xs[t] + linear(f"blocks.{layer}.out", np.concatenate(heads))
+            h = linear(f"blocks.{layer}.wide", norm(f"blocks.{layer}.norm2", xs[t]))
+            h = h / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+            xs[t] = xs[t] + linear(f"blocks.{layer}.narrow", h)
+    return linear("classifier", norm("norm", xs[-1]))
+
+
+def test_icrm_is_its_formula_and_reads_half_a_context_again() -> None:
+    """With 6 positions, image 7 is the fourth of a context that begins with the three before it."""
+    torch.manual_seed(0)
+    module = Icrm(D, C, layers=2, heads=2, width=8, positions=6)
+    chunk = drawn()
+    scores = torch.cat(predicted(IcrmAdapter(module), chunk, 5), dim=1).double().numpy()
+    starts = [0, 0, 0, 0, 0, 0, 3, 3, 3, 6, 6, 6, 9]
+    for t, start in enumerate(starts):
+        z = chunk.features[1, start : t + 1].double().numpy()
+        np.testing.assert_allclose(scores[1, t], icrm_of(module, z), rtol=1e-4, atol=1e-5)
+
+
+def test_arm_cml_is_its_formula() -> None:
+    torch.manual_seed(0)
+    module = ArmCml(D, C, width=5)
+    w = {name: value.double().numpy() for name, value in module.state_dict().items()}
+    chunk = drawn()
+    scores = torch.cat(predicted(ArmCmlAdapter(module), chunk, 5), dim=1).double().numpy()
+    for k in range(3):
+        z = unit(chunk.features[k].double().numpy()) * np.sqrt(D)
+        told = [np.maximum(w["context.weight"] @ x + w["context.bias"], 0) for x in z]
+        for t in range(T):
+            both = np.concatenate([z[t], np.mean(told[: t + 1], axis=0)])
+            expected = w["classifier.weight"] @ both + w["classifier.bias"]
+            np.testing.assert_allclose(scores[k, t], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("module", [Icrm(D, C, 2, 2, 8, 6), ArmCml(D, C, 5)])
+def test_a_sequence_trains_what_a_stream_predicts(module: Icrm | ArmCml) -> None:
+    chunk = drawn()
+    adapter = IcrmAdapter(module) if isinstance(module, Icrm) else ArmCmlAdapter(module)
+    streamed = torch.cat(predicted(adapter, chunk, 5), dim=1)
+    torch.testing.assert_close(module.forward_sequences(chunk.features, chunk.logits), streamed, rtol=1e-5, atol=1e-5)
+
+
+def test_a_full_context_takes_what_is_stated() -> None:
+    adapter = IcrmAdapter(Icrm(D, C, layers=2, heads=2, width=8, positions=6))
+    _, state = adapter.predict(adapter.start(np.arange(1), 0), example_chunk(clients=1, steps=9))
+    assert allocated_bytes(state) == adapter.cost().state_bytes
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -368,6 +445,7 @@ def test_caches_fill_up_to_what_is_stated(make: Callable[[Source], Adapter]) -> 
         (lambda s: FlhFtlAdapter(s, 0), "got 0 experts; expected an integer of 1 or more"),
         (lambda s: AdaptAdapter(replace(s, weight=None)), "needs the weights of the backbone's classifier"),
         (lambda s: AdaptAdapter(replace(s, covariance=None)), "the cloud has measured none"),
+        (lambda s: IcrmAdapter(Icrm(D, C, heads=3, width=8)), "got 3 heads, which do not divide the width 8"),
         (lambda s: StataAdapter(s, -1), "got a capacity of -1"),
         (lambda s: StataAdapter(s, 4, 0.0), "got an anchor of 0.0; expected a number above 0"),
     ],
