@@ -55,9 +55,9 @@ class Block(nn.Module):
         keys, values = torch.cat([keys, k], dim=1), torch.cat([values, v], dim=1)
         targets, seen = x.shape[1], keys.shape[1]
         visible = torch.ones(targets, seen, dtype=torch.bool, device=x.device).tril(seen - targets)
-        of_heads = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in (q, keys, values))
-        found = F.scaled_dot_product_attention(*of_heads, attn_mask=visible).transpose(1, 2).flatten(2)
-        x = x + self.dropout(self.out(found))
+        query, key, value = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in (q, keys, values))
+        found = F.scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        x = x + self.dropout(self.out(found.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.narrow(F.gelu(self.wide(self.norm2(x)), approximate="tanh"))), keys, values
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -14,15 +14,19 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
+from iciia.adapters.hmm import choose_persistence
 from iciia.adapters.prompt import CLOUD_STEPS, EMBEDDING, train_prompt_layer
 from iciia.adapters.source import Source, source_prior
 from iciia.cloud.backbone import Backbone, create_backbone, train_backbone
-from iciia.cloud.calibration import confusion_matrix, fit_temperature
+from iciia.cloud.calibration import confusion_matrix, fit_temperature, within_class_covariance
 from iciia.cloud.features import ArrayStore, FeatureStore
 from iciia.cloud.images import ImageSource
 from iciia.cloud.labels import accuracy_of
 from iciia.cloud.train import Recipe, TrainingHistory, train
+from iciia.contexts.arm_cml import ArmCml
 from iciia.contexts.iciia import ICIIA
+from iciia.contexts.icrm import Icrm
+from iciia.contexts.module import Module
 from iciia.counter import generator
 from sim.cache import Cache, digest
 from sim.cloud.corruption import Corruption
@@ -31,6 +35,7 @@ from sim.cloud.threads import torch_threads
 from sim.data import Classes, Features, Images, open_data
 from sim.data.base import split_by_class
 from sim.errors import DataError
+from sim.scenario.adapters import HmmAdapterSettings
 from sim.scenario.clients import ClientsSettings
 from sim.scenario.cloud import BackboneSettings
 from sim.scenario.drifts import NoDriftSettings, SuddenDriftSettings
@@ -72,7 +77,7 @@ class CloudArtifact:
 
     classes: Classes
     test: FeatureStore
-    modules: dict[str, ICIIA]
+    modules: dict[str, Module]
     split: dict[str, int]
     backbone_macs: int | None
     source: Source
@@ -150,7 +155,7 @@ def _source(scenario: Scenario, cloud: _Cloud, cache: Cache, stage: StageProgres
         return Source(
             cloud.train.feature_dim, classes, temperature, np.full(classes, 1 / classes), nothing, weight, bias
         )
-    return Source(
+    source = Source(
         cloud.train.feature_dim,
         classes,
         temperature,
@@ -159,7 +164,35 @@ def _source(scenario: Scenario, cloud: _Cloud, cache: Cache, stage: StageProgres
         weight,
         bias,
         _prompt_layer(scenario, cloud, cache, stage),
+        cloud.classes.superclass,
+        _covariance(scenario, cloud),
     )
+    return replace(source, persistence=_persistence(scenario, cloud, source))
+
+
+def _covariance(scenario: Scenario, cloud: _Cloud) -> NDArray[np.float32] | None:
+    """How features lie around their class's mean on the part that modules are trained with; None if no adapter asks for it."""
+    if not any(adapter.kind == "adapt" for adapter in scenario.adapters):
+        return None
+    part = cloud.parts["module"]
+    return within_class_covariance(cloud.train.gather(part)[0].numpy(), np.asarray(cloud.train.labels)[part])
+
+
+VALIDATION_CLIENTS = 32
+
+
+def _persistence(scenario: Scenario, cloud: _Cloud, source: Source) -> float | None:
+    """How likely the next image is to be of the same class, by streams like those that modules are validated with; None if no
+    adapter asks for it."""
+    if not any(
+        isinstance(adapter, HmmAdapterSettings) and adapter.persistence is None for adapter in scenario.adapters
+    ):
+        return None
+    images = _sampler(scenario, ModuleSettings(), cloud, "validation")(
+        generator(scenario.cloud_seed, "persistence"), VALIDATION_CLIENTS
+    )
+    labels = torch.from_numpy(np.asarray(cloud.train.labels)[images])
+    return choose_persistence(cloud.train.gather(images)[1], labels, source)
 
 
 PROMPT_CLIENTS = ModuleSettings(recipe="paper", length=32)
@@ -463,10 +496,15 @@ def feature_dim(scenario: Scenario, data: Images | Features) -> int:
 # --- modules ----------------------------------------------------------------------------------------------------------
 
 
-def create_module(settings: ModuleSettings, features: int, classes: int, seed: int) -> ICIIA:
+def create_module(settings: ModuleSettings, features: int, classes: int, seed: int) -> Module:
     """An untrained module."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if settings.context == "icrm":
+            sizes = settings.layers, settings.heads, settings.width, settings.positions, settings.dropout
+            return Icrm(features, classes, *sizes)
+        if settings.context == "arm_cml":
+            return ArmCml(features, classes, settings.width)
         return ICIIA(
             features,
             classes,
@@ -483,7 +521,7 @@ def create_module(settings: ModuleSettings, features: int, classes: int, seed: i
 
 def _module(
     scenario: Scenario, name: str, settings: ModuleSettings, cloud: _Cloud, cache: Cache, stage: StageProgress
-) -> tuple[ICIIA, TrainingHistory]:
+) -> tuple[Module, TrainingHistory]:
     device = device_of(scenario)
     key = {**_training_key(scenario, cloud), "module": settings.model_dump(exclude={"precision"})}
     recipe = Recipe(
@@ -515,9 +553,15 @@ def _module(
     folder = cache.get("module", key, build)
     module = create_module(settings, cloud.train.feature_dim, cloud.train.classes, scenario.cloud_seed)
     module.load_state_dict(load_file(folder / WEIGHTS))
+    module.knows = "superclasses" if trained_on_superclasses(scenario) else "nothing"
     return module.to(getattr(torch, settings.precision)).eval(), TrainingHistory(
         **json.loads((folder / "history.json").read_text())
     )
+
+
+def trained_on_superclasses(scenario: Scenario) -> bool:
+    """Whether what is trained in the cloud meets clients of one superclass at a time, and so learns which classes are of one."""
+    return scenario.clients.source == "drawn" and scenario.clients.subset.classes == "superclass"
 
 
 def _sampler(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iciia.adapters import Adapter, Chunk, IciiaAdapter
 from iciia.adapters.source import Source
 from iciia.cloud.features import FeatureStore
-from iciia.contexts.iciia import ICIIA
+from iciia.contexts.module import Module
 from sim.cloud.live import LiveStore
 from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import PredictionFailedAt, predict_sets, steps_together
@@ -47,7 +47,7 @@ class Job:
     scenario: Scenario
     superclass: NDArray[np.int64] | None
     store: FeatureStore
-    modules: Mapping[str, ICIIA]
+    modules: Mapping[str, Module]
     source: Source
     owners: NDArray[np.int64] | None = None
 

@@ -22,6 +22,7 @@ from sim.scenario.adapter_checks import adapter_class
 from sim.scenario.adapters import IciiaAdapterSettings, OwnAdapterSettings, capacities
 from sim.scenario.drifts import NoDriftSettings, OwnDriftSettings, PriorDriftSettings, RecurringDriftSettings
 from sim.scenario.file import Document, Key
+from sim.scenario.modules import RIVALS
 from sim.scenario.scenario import Scenario
 from sim.stage import StageProgress, silent
 from sim.streams.build import build_drift, build_stream, subset_sizes
@@ -81,6 +82,8 @@ def _attribute_problems(scenario: Scenario) -> Iterator[tuple[Key, str]]:
     if scenario.clients.source == "drawn":
         yield ("clients", "source"), f'got "drawn", and {kind} to draw subsets of; set natural'
     for name, module in scenario.modules.items():
+        if module.context in RIVALS:
+            yield ("modules", name, "context"), f"{module.context} chooses one class, and {kind}; remove it"
         if module.shortlist is not None:
             yield ("modules", name, "shortlist"), f"ranks classes, and {kind}; remove it"
     for index, adapter in enumerate(scenario.adapters):
@@ -116,7 +119,9 @@ def _adapter_problems(scenario: Scenario, data: Images | Features) -> Iterator[t
     known = isinstance(data, Images) or data.classifier is not None
     for index, adapter in enumerate(scenario.adapters):
         key: Key = ("adapters", index)
-        if adapter.kind in ("t3a", "finetuned_head") and not known:
+        if adapter.kind == "superclass_filter" and data.classes.superclass is None:
+            yield key, f"superclass_filter needs superclasses, and {scenario.data.kind} data have none; remove it"
+        if adapter.kind in ("t3a", "finetuned_head", "adapt", "stata") and not known:
             yield (
                 key,
                 f"{adapter.kind} needs the backbone's classifier; give classifier_weight [C, D] (and classifier_bias [C]) in the "
@@ -258,6 +263,8 @@ def _bank_problems(scenario: Scenario, features: int) -> Iterator[tuple[Key, str
         if isinstance(adapter, IciiaAdapterSettings) and adapter.module in scenario.modules:
             module = scenario.modules[adapter.module]
             size = vector_bytes(features, STORAGES[adapter.bank.storage])
+            if module.context == "icrm" or module.context == "arm_cml":  # told elsewhere
+                continue
             vectors = bank_vectors(module.context, module.layers)
             numbers += sum(capacities(adapter)) * vectors * size
     wanted, there = numbers * scenario.clients.cohort, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -302,6 +309,8 @@ def _dimension_problems(scenario: Scenario, data: Images | Features) -> Iterator
         features = data.train.feature_dim
     yield from _bank_problems(scenario, features)
     for name, module in scenario.modules.items():
+        if module.context in RIVALS:
+            continue
         try:
             check_partitions(features, module.partitions)
         except ValueError as error:
