@@ -22,7 +22,8 @@ from sim.errors import (
 )
 
 if TYPE_CHECKING:
-    from sim.engine.run import replay, run
+    from sim.engine.replay import replay
+    from sim.engine.run import run
     from sim.report.compare import Comparison, compare
     from sim.report.load import Report, load
 
@@ -31,7 +32,7 @@ _HOMES = {
     "Report": "sim.report.load",
     "compare": "sim.report.compare",
     "load": "sim.report.load",
-    "replay": "sim.engine.run",
+    "replay": "sim.engine.replay",
     "run": "sim.engine.run",
 }
 

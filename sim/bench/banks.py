@@ -8,14 +8,15 @@ python -m sim.bench.banks --large     # one cohort of 64 clients x 600 images at
 import resource
 import sys
 import time
+from dataclasses import replace
 
 import torch
 
 from iciia.adapters import IciiaAdapter
 from iciia.contexts.iciia import ICIIA
 from sim.cache import Cache
-from sim.cloud.artifacts import prepare
-from sim.cohort.simulator import CohortSimulator, Job
+from sim.cohort.simulator import CohortSimulator
+from sim.engine.parts import job_of, prepare
 from sim.engine.progress import Display
 from sim.scenario.file import read
 from sim.scenario.validation import validate
@@ -39,13 +40,11 @@ def simulator(capacities: list[int], policy: str, classes: int, features: int, i
     )  # fmt: skip
     scenario = validate(document)
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
-    found = CohortSimulator(Job(scenario, artifact.classes.superclass, artifact.test, {}, artifact.source))
+    found = CohortSimulator(job_of(scenario, artifact))
     module = ICIIA(features, classes, layers=2, heads=4, partitions=16).eval()
     settings = {"kind": "iciia", "module": "stream", "bank": {"capacity": capacities, "policy": policy}}
     wanted = validate(read({**document.values, "modules": {"stream": {}}, "adapters": ["backbone", settings]}))
-    found.adapters = CohortSimulator(
-        Job(wanted, artifact.classes.superclass, artifact.test, {"stream": module}, artifact.source)
-    ).adapters
+    found.adapters = CohortSimulator(job_of(wanted, replace(artifact, modules={"stream": module}))).adapters
     return found
 
 

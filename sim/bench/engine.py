@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sim.cache import Cache
-from sim.cloud.artifacts import prepare
 from sim.cloud.threads import torch_threads
-from sim.cohort.simulator import CohortSimulator, Job
+from sim.cohort.simulator import CohortSimulator
+from sim.engine.parts import job_of, prepare
 from sim.engine.progress import Display
 from sim.engine.run import run
 from sim.report.records import cohort_tables
@@ -94,9 +94,7 @@ def measure(quick: bool, workers: int) -> Measurement:
     overrides = [f"clients.count={QUICK_CLIENTS}"] if quick else []
     scenario = validate(read(SCENARIO).override(overrides))
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
-    simulator = CohortSimulator(
-        Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source)
-    )
+    simulator = CohortSimulator(job_of(scenario, artifact))
     watch = Stopwatch()
     simulator.stream.plan = watch.timed("streams", simulator.stream.plan)  # type: ignore[method-assign]
     simulator.stream.chunks = watch.timed_iterator("streams", simulator.stream.chunks)  # type: ignore[method-assign]

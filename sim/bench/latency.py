@@ -14,10 +14,11 @@ import torch
 from iciia.adapters import Adapter, Chunk
 from iciia.adapters.source import Source
 from sim.cache import Cache
-from sim.cloud.artifacts import create_module, feature_dim, image_size
+from sim.cloud.modules import create_module
+from sim.cloud.spec import feature_dim
 from sim.cloud.threads import torch_threads
 from sim.cohort.adapters import build_adapters
-from sim.data import open_data
+from sim.engine.parts import cloud_spec
 from sim.scenario.file import read
 from sim.scenario.validation import validate
 
@@ -57,8 +58,9 @@ def measure_latency(scenario: str, seconds: float) -> Iterator[str]:
         ScenarioError: The scenario has problems.
     """
     settings = validate(read(scenario))
-    data = open_data(settings.data, settings.cloud_seed, image_size(settings), Cache())
-    features, classes = feature_dim(settings, data), len(data.classes)
+    spec = cloud_spec(settings)
+    data = spec.open(Cache())
+    features, classes = feature_dim(spec, data), len(data.classes)
     modules = {name: create_module(one, features, classes, 0).eval() for name, one in settings.modules.items()}
     adapters = build_adapters(list(settings.adapters), modules, Source.blank(features, classes))
     yield f"one image at a time, one thread, D={features}, C={classes}, after {SEEN} images"

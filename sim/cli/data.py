@@ -24,7 +24,7 @@ def data_check(
     from sim.scenario.validation import validate as validate_document
 
     validated = validate_document(read(scenario).override(overrides or ()))
-    found = inspect_data(validated, Cache(), Display().stage)
+    found = inspect_data(validated.data, validated.cloud_seed, Cache(), Display().stage)
     if as_json:
         print_json(found.as_dict())
     else:

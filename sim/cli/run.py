@@ -81,7 +81,7 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Simulate one client of a run again, alone, in this process: an adapter's error comes with its traceback."""
-    from sim.engine.run import replay as replay_client
+    from sim.engine.replay import replay as replay_client
     from sim.outputs import replacing
 
     events = replay_client(folder, client)

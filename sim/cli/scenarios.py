@@ -66,11 +66,11 @@ def preview(
     """Draw what clients see and when they drift, and audit the streams. Trains nothing."""
     from sim.cache import Cache
     from sim.engine.feasibility import check_data
+    from sim.engine.preview import preview as preview_streams
     from sim.engine.progress import Display
     from sim.outputs import dated
     from sim.scenario.validation import validate as validate_document
     from sim.streams.preview import check_suffix, rendered_audit
-    from sim.streams.preview import preview as preview_streams
     from sim.streams.preview_chart import draw
 
     document = read(scenario).override(overrides or ())

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from iciia.adapters import Adapter, Chunk
-from sim.scenario.scenario import Scenario
 
 Sets = Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]
 """Rows of the clients that a set counts for, int64 [R], and its images' places in the stream of every client, int64 [K, n]."""
@@ -42,9 +41,9 @@ class PredictionFailedAt(Exception):
         self.step, self.cause = step, cause
 
 
-def steps_together(scenario: Scenario, lengths: NDArray[np.int64]) -> int:
+def steps_together(protocol: str, chunk: int, lengths: NDArray[np.int64]) -> int:
     """Steps whose features and scores are in memory together: a chunk of a stream, or whole streams of the given lengths."""
-    return scenario.clients.chunk if scenario.protocol == "stream" else int(lengths.max())
+    return chunk if protocol == "stream" else int(lengths.max())
 
 
 def predict_sets(

@@ -1,10 +1,10 @@
-"""Simulating a cohort: a pure function of (scenario, artifacts, cohort number).
+"""Simulating a cohort: a pure function of (settings, artifacts, cohort number).
 
 For every chunk of the cohort's streams each adapter predicts, the predictions are scored, and the adapter's state after the
 chunk replaces the one before. Labels stay on this side of the adapters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from iciia.contexts.module import Module
 from sim.cloud.live import LiveStore
 from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import PredictionFailedAt, predict_sets, steps_together
+from sim.cohort.result import CohortResult
 from sim.cohort.scoring import score
 from sim.cohort.staleness import measure_staleness, subsets_of
 from sim.errors import SimulationError
-from sim.scenario.scenario import Scenario
+from sim.scenario.adapters import AnyAdapterSettings
+from sim.scenario.clients import ClientsSettings
 from sim.streams.build import build_stream
-from sim.streams.drift import Plan
 from sim.streams.stream import Streams
 
 _STEPS = (1, 1, 1, 2, 2, 2, 2)
@@ -36,7 +37,10 @@ class Job:
     """What simulating any cohort takes.
 
     Args:
-        scenario: The scenario.
+        clients: The scenario's `clients`.
+        adapters: Its `adapters`.
+        protocol: Its `protocol`.
+        seed: The seed of the streams.
         superclass: Superclass of each class, int64 [C]; None where classes are not grouped.
         store: Features of the images that clients see.
         modules: Trained modules by name.
@@ -44,7 +48,10 @@ class Job:
         owners: Natural client of each image, int64 [M]; None if the data have none.
     """
 
-    scenario: Scenario
+    clients: ClientsSettings
+    adapters: Sequence[AnyAdapterSettings]
+    protocol: str
+    seed: int
     superclass: NDArray[np.int64] | None
     store: FeatureStore
     modules: Mapping[str, Module]
@@ -54,67 +61,7 @@ class Job:
     def stream(self) -> Streams:
         """The clients' streams."""
         labels = np.asarray(self.store.labels)
-        return build_stream(
-            self.scenario.clients, self.scenario.seed, self.superclass, labels, self.store.classes, self.owners
-        )
-
-
-@dataclass(frozen=True)
-class CohortResult:
-    """What happened to the clients of one cohort; clients that only pad it are left out.
-
-    Streams may be of different lengths; T is that of the longest or more, and what lies beyond a stream's end does not count.
-
-    Args:
-        cohort: Its number.
-        clients: Client numbers, int64 [K].
-        owners: Natural client that each is, int64 [K]; None if streams are drawn.
-        lengths: Images in their streams, int64 [K].
-        protocol: By which they were predicted.
-        plan: Their class priors.
-        staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.cohort.staleness`.
-        segments: Segment of the plan at each step, int64 [K, T].
-        images: Image seen at each step, int64 [K, T].
-        labels: Its class, int64 [K, T], or whether each attribute is there, int64 [K, T, C].
-        predictions: What each adapter predicts, int32 [A, K, T] or [A, K, T, C].
-        confidences: Probability that it gives to that, float32, likewise.
-        losses: Negative log-likelihood of the label, a mean over attributes, nats, float32 [A, K, T].
-        ranks: Classes that each adapter ranks before the label, int32 [A, K, T].
-
-    What an adapter's scores do not tell (`Adapter.gives`) is NaN in confidences and losses, and -1 in ranks.
-    """
-
-    cohort: int
-    clients: NDArray[np.int64]
-    owners: NDArray[np.int64] | None
-    lengths: NDArray[np.int64]
-    protocol: str
-    plan: Plan
-    staleness: Mapping[str, NDArray[np.float32]]
-    segments: NDArray[np.int64]
-    images: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    predictions: NDArray[np.int32]
-    confidences: NDArray[np.float32]
-    losses: NDArray[np.float32]
-    ranks: NDArray[np.int32]
-
-    @property
-    def within(self) -> NDArray[np.bool_]:
-        """Whether each step is within its client's stream, bool [K, T]."""
-        return np.arange(self.labels.shape[1]) < self.lengths[:, None]
-
-    @property
-    def right(self) -> NDArray[np.bool_]:
-        """Whether each prediction is right, bool [A, K, T] or [A, K, T, C]."""
-        return self.predictions == self.labels
-
-    @property
-    def correct(self) -> NDArray[np.bool_] | NDArray[np.float64]:
-        """Whether each image counts and is predicted right, bool [A, K, T]; of attributes the share that is, float64."""
-        if self.labels.ndim == 2:
-            return self.right & self.within
-        return self.right.mean(axis=-1) * self.within
+        return build_stream(self.clients, self.seed, self.superclass, labels, self.store.classes, self.owners)
 
 
 class CohortSimulator:
@@ -124,14 +71,14 @@ class CohortSimulator:
         job: What to simulate.
 
     Attributes:
-        adapters: The scenario's adapters, by name and in order.
+        adapters: The job's adapters, by name and in order.
     """
 
     def __init__(self, job: Job) -> None:
-        self.scenario = job.scenario
+        self.job = job
         self.store = job.store
         self.stream = job.stream()
-        self.adapters: dict[str, Adapter] = build_adapters(list(job.scenario.adapters), job.modules, job.source)
+        self.adapters: dict[str, Adapter] = build_adapters(list(job.adapters), job.modules, job.source)
 
     def simulate(self, cohort: int) -> CohortResult:
         """Simulates one cohort. The result depends on nothing but the job and the cohort's number.
@@ -142,7 +89,7 @@ class CohortSimulator:
         Raises:
             PredictionFailed: An adapter raised an error, or gave scores that are not numbers.
         """
-        settings = self.scenario.clients
+        settings = self.job.clients
         clients = np.arange(cohort * settings.cohort, (cohort + 1) * settings.cohort)
         return self._simulate(cohort, clients, slice(0, settings.count - int(clients[0])))
 
@@ -157,26 +104,26 @@ class CohortSimulator:
         Raises:
             PredictionFailed: As in the run.
         """
-        cohort, row = divmod(client, self.scenario.clients.cohort)
-        clients = np.full(self.scenario.clients.cohort, client)
+        cohort, row = divmod(client, self.job.clients.cohort)
+        clients = np.full(self.job.clients.cohort, client)
         return self._simulate(cohort, clients, slice(row, row + 1), length)
 
     def explain(self, cohort: int, error: Exception, folder: Path) -> Exception:
         """What to tell the reader about an error that `simulate` raised: which client and step it was, and how to replay it."""
         if not isinstance(error, PredictionFailed):
             return error
-        settings = self.scenario.clients
+        settings = self.job.clients
         first = cohort * settings.cohort
         go_on = f"what was committed stays; go on with --resume {folder}"
         for client in range(first, min(first + settings.cohort, settings.count)):
             alone = self._failure_of(client)
             if alone is not None:
                 return SimulationError(
-                    f"client {client}, step {alone.step}, adapter {alone.adapter!r}, seed {self.scenario.seed}: {alone.cause!r}\n"
+                    f"client {client}, step {alone.step}, adapter {alone.adapter!r}, seed {self.job.seed}: {alone.cause!r}\n"
                     f"replay this client alone: iciia replay {folder} --client {client}\n{go_on}"
                 )
         return SimulationError(
-            f"cohort {cohort}, step {error.step} or later in its chunk, adapter {error.adapter!r}, seed {self.scenario.seed}: "
+            f"cohort {cohort}, step {error.step} or later in its chunk, adapter {error.adapter!r}, seed {self.job.seed}: "
             f"{error.cause!r}\nno client of it fails alone; {go_on}"
         )
 
@@ -195,12 +142,10 @@ class CohortSimulator:
     def _simulate(
         self, cohort: int, clients: NDArray[np.int64], kept: slice, length: int | None = None
     ) -> CohortResult:
-        settings = self.scenario.clients
-        streaming = self.scenario.protocol == "stream"
+        settings = self.job.clients
+        streaming = self.job.protocol == "stream"
         plan, lengths = self.stream.plan(clients), self.stream.lengths(clients)
-        states = {
-            name: adapter.start(clients, self.scenario.seed) for name, adapter in self.adapters.items() if streaming
-        }
+        states = {name: adapter.start(clients, self.job.seed) for name, adapter in self.adapters.items() if streaming}
         pieces = []
         met: list[NDArray[np.int64]] = []
         diagnosed: dict[str, list[NDArray[np.float32]]] = {
@@ -212,7 +157,7 @@ class CohortSimulator:
         if diagnosed:
             subsets = subsets_of(plan, settings.subset.reserve_ratio, self.stream.everybody)
         if not streaming or length is None:
-            length = steps_together(self.scenario, lengths)
+            length = steps_together(self.job.protocol, settings.chunk, lengths)
         for chunk in self.stream.chunks(clients, length, plan):
             if isinstance(self.store, LiveStore):
                 features, logits = self.store.look_up(chunk.images, clients, chunk.step)
@@ -234,9 +179,7 @@ class CohortSimulator:
                     if streaming:
                         scores, states[name] = adapter.predict(states[name], shown)
                     else:
-                        scores = predict_sets(
-                            self.scenario.protocol, adapter, clients, self.scenario.seed, shown, lengths
-                        )
+                        scores = predict_sets(self.job.protocol, adapter, clients, self.job.seed, shown, lengths)
                     scored.append(score(scores, labels, adapter.gives))
                 except PredictionFailedAt as failed:
                     raise PredictionFailed(name, failed.step, failed.cause) from failed.cause
@@ -251,9 +194,7 @@ class CohortSimulator:
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
         clients, lengths = clients[kept], lengths[kept]
         owners = self.stream.owner(clients)
-        return CohortResult(
-            cohort, clients, owners, lengths, self.scenario.protocol, plan.rows(kept), staleness, *joined
-        )
+        return CohortResult(cohort, clients, owners, lengths, self.job.protocol, plan.rows(kept), staleness, *joined)
 
 
 class PredictionFailed(Exception):

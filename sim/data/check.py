@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
-from sim.scenario.scenario import Scenario
+from sim.scenario.data import Data
 from sim.stage import StageProgress
 
 SHOWN = 3
@@ -136,24 +136,22 @@ def _files(names: Sequence[str]) -> str:
     return f"{len(names):,}" + (f" ({', '.join(names[:SHOWN])}{more})" if names else "")
 
 
-def inspect_data(scenario: Scenario, cache: Cache, stage: StageProgress) -> DataReport:
-    """Inspects a scenario's data, however many of the files are missing or broken.
+def inspect_data(settings: Data, seed: int, cache: Cache, stage: StageProgress) -> DataReport:
+    """Inspects a data set, however many of the files are missing or broken.
 
     Args:
-        scenario: A validated scenario.
+        settings: A scenario's `data`.
+        seed: By which clients' images are cut from the cloud's, where the data do not say.
         cache: Where it is remembered what files hold.
         stage: Told how far the first look at files is.
 
     Raises:
         DataError: They cannot be made sense of; the message says where and why.
     """
-    settings = scenario.data
     allowed: float | None = getattr(settings, "unreadable_share", None)
     if allowed is not None:
         settings = settings.model_copy(update={"unreadable_share": 1.0})
-    data = open_data(
-        settings, scenario.cloud_seed, 224, cache, stage
-    )  # no image is read, so that its size is of no account
+    data = open_data(settings, seed, 224, cache, stage)  # no image is read, so that its size is of no account
     missing: Sequence[str] = ()
     broken: Sequence[str] = ()
     frames, height, width = None, None, None

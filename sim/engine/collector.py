@@ -16,9 +16,7 @@ import pyarrow.parquet as pq
 
 from sim.errors import RunError
 from sim.report import schema
-from sim.report.records import CohortRecords, Sums, add_sums, sums_table
-from sim.scenario.adapters import adapter_name, capacities, expand
-from sim.scenario.scenario import Scenario
+from sim.report.sums import CohortRecords, Sums, add_sums, sums_table
 
 MOST_FILES = 256
 """Most files of a table; a range holds as many cohorts as it takes."""
@@ -71,21 +69,6 @@ class Layout:
     def committed(self) -> list[range]:
         """The ranges that are committed, in order."""
         return [part for part in self.ranges() if self.file(self.sharded[-1], part).is_file()]
-
-
-def layout_of(scenario: Scenario, folder: Path) -> Layout:
-    """What a run of a scenario writes."""
-    expanded = [(one, capacity) for one in scenario.adapters for capacity in expand(one)]
-    return Layout(
-        folder=folder,
-        cohorts=scenario.cohorts,
-        adapters=[adapter_name(one, capacity) for one, capacity in expanded],
-        sharded=schema.sharded_tables(scenario),
-        window=scenario.report.window,
-        horizon=scenario.report.horizon,
-        largest_bank=max((capacity for one in scenario.adapters for capacity in capacities(one)), default=0),
-        metadata=schema.metadata(scenario),
-    )
 
 
 @dataclass

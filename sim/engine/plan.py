@@ -16,14 +16,15 @@ from iciia.cloud.backbone import create_backbone
 from iciia.cloud.features import ArrayStore, FeatureStore
 from iciia.counter import generator
 from sim.cache import Cache
-from sim.cloud.artifacts import camera_of, create_module, device_of, feature_dim, image_size
 from sim.cloud.live import LiveStore
+from sim.cloud.modules import create_module
+from sim.cloud.spec import CloudSpec, feature_dim
 from sim.cloud.threads import torch_threads
 from sim.cohort.protocols import steps_together
 from sim.cohort.simulator import CohortSimulator, Job
-from sim.data import Features, Images, open_data
-from sim.engine.collector import layout_of
+from sim.data import Features, Images
 from sim.engine.feasibility import check_data
+from sim.engine.parts import cloud_spec, layout_of
 from sim.engine.workers import QUEUED_PER_WORKER, simulated
 from sim.errors import RunError
 from sim.scenario.file import Document, cells
@@ -122,15 +123,26 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
         ScenarioError: The data do not have what the scenario asks for.
     """
     check_data(document, scenario, cache)
-    data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache)
-    features, classes = feature_dim(scenario, data), len(data.classes)
+    spec = cloud_spec(scenario)
+    data = spec.open(cache)
+    features, classes = feature_dim(spec, data), len(data.classes)
     modules = {name: create_module(one, features, classes, 0).eval() for name, one in scenario.modules.items()}
-    store = _store(scenario, data, features, classes)
+    store = _store(spec, data, features, classes)
     simulator = CohortSimulator(
-        Job(scenario, data.classes.superclass, store, modules, Source.blank(features, classes), data.test_clients)
+        Job(
+            scenario.clients,
+            scenario.adapters,
+            scenario.protocol,
+            scenario.seed,
+            data.classes.superclass,
+            store,
+            modules,
+            Source.blank(features, classes),
+            data.test_clients,
+        )
     )
     lengths = simulator.stream.lengths(np.arange(scenario.clients.count))
-    images, steps = int(lengths.sum()), steps_together(scenario, lengths)
+    images, steps = int(lengths.sum()), steps_together(scenario.protocol, scenario.clients.chunk, lengths)
     layout = layout_of(scenario, Path())
     check_memory(scenario, simulator.adapters.values(), features, classes, steps, workers)
     with torch_threads(1):
@@ -192,15 +204,15 @@ def _too_much(needed: int, free: int, workers: int) -> RunError:
     return RunError(f"needs about {_size(needed)} of memory, and {_size(free)} are free; lower {', '.join(ways)}")
 
 
-def _store(scenario: Scenario, data: Images | Features, features: int, classes: int) -> FeatureStore:
+def _store(spec: CloudSpec, data: Images | Features, features: int, classes: int) -> FeatureStore:
     """A store that takes as long as the real one; a live backbone has untrained weights."""
-    if not isinstance(data, Images) or scenario.backbone is None or scenario.backbone.execution == "store":
+    if not isinstance(data, Images) or spec.backbone is None or spec.backbone.execution == "store":
         return _StandIn.like(np.asarray(data.test.labels), features, classes)
-    settings = scenario.backbone
+    settings = spec.backbone
     backbone = create_backbone(
-        settings.model, data.test.channels, device_of(scenario), classes, settings.image_size, settings.arguments
+        settings.model, data.test.channels, spec.device, classes, settings.image_size, settings.arguments
     )
-    return LiveStore.of(data.test, backbone, camera_of(scenario))
+    return LiveStore.of(data.test, backbone, spec.camera)
 
 
 class _StandIn(ArrayStore):

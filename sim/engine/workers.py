@@ -26,7 +26,8 @@ from sim.cloud.threads import torch_threads
 from sim.cohort.simulator import CohortSimulator, Job
 from sim.engine.collector import Collector, Layout, Receipt, Totals
 from sim.errors import RunError, SimError
-from sim.report.records import CohortRecords, cohort_tables
+from sim.report.records import cohort_tables
+from sim.report.sums import CohortRecords
 
 QUEUED_PER_WORKER = 2
 """Cohorts given to a worker at a time: one that it simulates and one that waits, so that it never idles."""
@@ -326,7 +327,7 @@ class _Worker:
             job, self.layout = ray.get(shared[0])
             self.simulator = CohortSimulator(job)
             states = [adapter.cost().state_bytes for adapter in self.simulator.adapters.values()]
-            self.bank_bytes.set(sum(states) * job.scenario.clients.cohort)
+            self.bank_bytes.set(sum(states) * job.clients.cohort)
         return self.simulator, self.layout
 
     @ray.method(num_returns=2)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from iciia.adapters import Adapter, IciiaAdapter
-from sim.cohort.simulator import CohortResult
+from sim.cohort.result import CohortResult
 from sim.cohort.staleness import MEASURES, images_since_drift
 
 POINT = 0.01

@@ -14,8 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from sim.scenario.scenario import Scenario
-
 SCHEMA_VERSION = 2
 """1: before there were natural clients, attributes and protocols."""
 
@@ -168,22 +166,22 @@ TABLES: Mapping[str, Table] = {
 }  # fmt: skip
 
 
-def sharded_tables(scenario: Scenario) -> list[str]:
+def sharded_tables(events: bool) -> list[str]:
     """The tables that a run writes for each range of cohorts. `clients` is last: its file is the commit."""
     names = [name for name, table in TABLES.items() if table.sharded and name != "clients"]
-    if not scenario.report.events:
+    if not events:
         names.remove("events")
     return [*names, "clients"]
 
 
-def metadata(scenario: Scenario) -> dict[str, str]:
-    """What every file of a report carries."""
+def metadata(scenario: str, digest: str, seed: int, protocol: str) -> dict[str, str]:
+    """What every file of a report carries: the scenario as JSON and its digest, its seed and its protocol."""
     return {
         "schema_version": str(SCHEMA_VERSION),
-        "scenario": scenario.model_dump_json(),
-        "scenario_digest": scenario.digest(),
-        "seed": str(scenario.seed),
-        "protocol": scenario.protocol,
+        "scenario": scenario,
+        "scenario_digest": digest,
+        "seed": str(seed),
+        "protocol": protocol,
         "iciia_sim": version("iciia-sim"),
     }
 

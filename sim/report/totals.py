@@ -14,7 +14,8 @@ from sim.report import schema
 from sim.report.answers import answers, staleness
 from sim.report.drift_metrics import curve_metrics
 from sim.report.intervals import t_interval
-from sim.report.records import CALIBRATION_BINS, Sums, add_sums
+from sim.report.measures import CALIBRATION_BINS
+from sim.report.sums import Sums, add_sums
 from sim.streams.audit import audit_rows
 
 ADAPTER_MODULES = Mapping[str, str | None]

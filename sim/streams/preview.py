@@ -1,4 +1,4 @@
-"""A scenario's streams before it runs: no model, no training, a picture and an audit."""
+"""Streams before a run: no model, no training, a picture and an audit."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,10 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from sim.cache import Cache
-from sim.cloud.artifacts import image_size
-from sim.data import Classes, open_data
-from sim.scenario.scenario import Scenario
+from sim.data import Classes, Features, Images
+from sim.scenario.clients import ClientsSettings
 from sim.streams.audit import audit_rows, audit_sums
 from sim.streams.build import build_stream
 from sim.streams.stream import class_counts
@@ -29,10 +27,11 @@ FEWEST_IN_BIN = {True: 5, False: 10}
 
 @dataclass(frozen=True)
 class Preview:
-    """What some clients of a scenario see.
+    """What some clients see.
 
     Args:
-        scenario: The scenario.
+        name: The scenario's name.
+        clients: Its `clients`.
         classes: The classes.
         labels: Class of each image, int64 [length], or its attributes, [length, C], for each client that is shown.
         bin: Images in a column of the timeline.
@@ -42,7 +41,8 @@ class Preview:
         audit: Rows of the `audit` table.
     """
 
-    scenario: Scenario
+    name: str
+    clients: ClientsSettings
     classes: Classes
     labels: list[NDArray[np.int64]]
     bin: int
@@ -54,7 +54,7 @@ class Preview:
     @property
     def by_superclass(self) -> bool:
         """Whether the timeline shows superclasses."""
-        return self.scenario.clients.subset.classes == "superclass" and self.classes.superclass is not None
+        return self.clients.subset.classes == "superclass" and self.classes.superclass is not None
 
     @property
     def label_words(self) -> tuple[str, str]:
@@ -105,20 +105,23 @@ class Preview:
         return rows
 
 
-def preview(scenario: Scenario, cache: Cache, clients: int) -> Preview:
-    """Draws the streams of a scenario's first clients.
+def preview_streams(
+    name: str, clients: ClientsSettings, seed: int, data: Images | Features, show: int, window: int, largest_bank: int
+) -> Preview:
+    """Draws the streams of the first clients.
 
     Args:
-        scenario: A scenario whose data have been checked.
-        cache: Where scans of image folders are.
-        clients: Clients to show; no more than there are.
+        name: The scenario's name, for titles.
+        clients: Its `clients`.
+        seed: The seed of the streams.
+        data: What clients see.
+        show: Clients to show; no more than there are.
+        window: Images in a window of the audit.
+        largest_bank: Repeats are counted within this many images.
     """
-    data = open_data(scenario.data, scenario.cloud_seed, image_size(scenario), cache)
     labels = np.asarray(data.test.labels)
-    stream = build_stream(
-        scenario.clients, scenario.seed, data.classes.superclass, labels, len(data.classes), data.test_clients
-    )
-    audited = min(scenario.clients.count, max(clients, CLIENTS_AUDITED))
+    stream = build_stream(clients, seed, data.classes.superclass, labels, len(data.classes), data.test_clients)
+    audited = min(clients.count, max(show, CLIENTS_AUDITED))
     sums: dict[tuple[str, str, int, str], float] = {}
     shown: list[NDArray[np.int64]] = []
     rows, steps = [], []
@@ -127,19 +130,20 @@ def preview(scenario: Scenario, cache: Cache, clients: int) -> Preview:
         plan, lengths = stream.plan(numbers), stream.lengths(numbers)
         (chunk,) = stream.chunks(numbers, int(lengths.max()), plan)
         for table, adapter, key, measure, value in audit_sums(
-            plan, chunk.images, chunk.labels, lengths, scenario.report.window, _largest_bank(scenario)
+            plan, chunk.images, chunk.labels, lengths, window, largest_bank
         ):
             sums[table, adapter, key, measure] = sums.get((table, adapter, key, measure), 0.0) + float(value)
-        shown += [seen[:n] for seen, n in zip(chunk.labels, lengths, strict=True)][: max(0, clients - first)]
+        shown += [seen[:n] for seen, n in zip(chunk.labels, lengths, strict=True)][: max(0, show - first)]
         row, segment = np.nonzero((plan.severity > 0) & (plan.starts < lengths[:, None]))
         rows.append(numbers[row])
         steps.append(plan.starts[row, segment])
     return Preview(
-        scenario,
+        name,
+        clients,
         data.classes,
         shown,
         max(
-            FEWEST_IN_BIN[scenario.clients.subset.classes == "superclass" and data.classes.superclass is not None],
+            FEWEST_IN_BIN[clients.subset.classes == "superclass" and data.classes.superclass is not None],
             round(max(map(len, shown)) / 80),
         ),
         np.concatenate(rows),
@@ -147,12 +151,6 @@ def preview(scenario: Scenario, cache: Cache, clients: int) -> Preview:
         audited,
         audit_rows(sums, data.classes, {"test": len(labels)}),
     )
-
-
-def _largest_bank(scenario: Scenario) -> int:
-    capacities = [getattr(adapter, "bank", None) for adapter in scenario.adapters]
-    found = [bank.capacity for bank in capacities if bank is not None]
-    return max([0, *(max(one) if isinstance(one, list) else one for one in found)])
 
 
 def rendered_audit(found: Preview) -> Table:

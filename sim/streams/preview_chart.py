@@ -45,10 +45,10 @@ def _timeline(found: Preview) -> Any:
         for client, step in zip(found.drift_clients, found.drift_steps, strict=True)
         if client < len(found.labels)
     ]
-    clients = found.scenario.clients
+    clients = found.clients
     kind = "natural clients" if clients.source == "natural" else f"drift: {clients.drift.kind}"
     title = alt.Title(
-        f"{found.scenario.name}: what {len(found.labels)} of {clients.count} clients see ({kind})",
+        f"{found.name}: what {len(found.labels)} of {clients.count} clients see ({kind})",
         subtitle=f"one row a client; the height of a colour is its share of {found.bin} images; black lines open a drift",
     )
     base = alt.Chart(alt.Data(values=found.shares() + marks))

@@ -17,11 +17,11 @@ from iciia import Source
 from iciia.adapters import ADAPTERS, T3aAdapter
 from sim.bench.latency import measure_latency
 from sim.cache import Cache
-from sim.cloud.artifacts import prepare
 from sim.cloud.threads import torch_threads
 from sim.cohort.adapters import build_adapters
-from sim.cohort.simulator import CohortSimulator, Job
+from sim.cohort.simulator import CohortSimulator
 from sim.engine.feasibility import check_data
+from sim.engine.parts import job_of, prepare
 from sim.engine.progress import Display
 from sim.errors import ScenarioError
 from sim.report.load import rendered
@@ -295,7 +295,7 @@ def test_other_labels_change_only_what_may_see_them(report: sim.Report) -> None:
     """The same images with labels of others beside them, straight through the simulator."""
     scenario = validate(read(report.scenario))
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
-    job = Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source)
+    job = job_of(scenario, artifact)
     simulator, other = CohortSimulator(job), CohortSimulator(job)
     chunks = other.stream.chunks
 

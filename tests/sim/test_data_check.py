@@ -26,7 +26,8 @@ Make = Callable[..., dict[str, Any]]
 
 
 def inspected(scenario: str | dict[str, Any], *overrides: str) -> DataReport:
-    return inspect_data(validate(read(scenario).override(overrides)), Cache(), silent)
+    found = validate(read(scenario).override(overrides))
+    return inspect_data(found.data, found.cloud_seed, Cache(), silent)
 
 
 def test_femnist(miniature: Miniature) -> None:

@@ -15,7 +15,8 @@ from miniatures import WNIDS, moving_square, video, write_csv
 from PIL import Image
 from scipy.io import savemat
 
-from sim.cloud.artifacts import split
+from sim.cloud.spec import split
+from sim.engine.parts import cloud_spec
 from sim.scenario.scenario import Scenario
 
 # --- ImageNet-1K ------------------------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ def test_groups_stay_together_in_every_part(miniature: Miniature) -> None:
                 "clients": {"count": 1, "images": 8}, "adapters": ["backbone"],
             }
         )  # fmt: skip
-        parts = split(scenario, data)
+        parts = split(cloud_spec(scenario), data)
         assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(len(names)))
         seen = [set(groups[part]) for part in parts.values()]
         for place, one in enumerate(seen):

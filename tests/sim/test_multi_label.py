@@ -14,12 +14,13 @@ import sim
 from iciia.cloud.calibration import fit_temperature
 from sim.cache import Cache
 from sim.cohort.scoring import score
+from sim.engine.preview import preview
 from sim.errors import ScenarioError
 from sim.page import page_of
 from sim.page.parts import Table
 from sim.scenario.file import read
 from sim.scenario.validation import validate
-from sim.streams.preview import preview, rendered_audit
+from sim.streams.preview import rendered_audit
 
 Make = Callable[..., dict[str, Any]]
 ATTRIBUTES, FEATURES = 5, 16

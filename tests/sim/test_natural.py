@@ -13,11 +13,11 @@ from scipy.stats import chisquare
 
 import sim
 from sim.cache import Cache
+from sim.engine.preview import preview
 from sim.errors import ScenarioError
 from sim.scenario.file import read
 from sim.scenario.validation import validate
 from sim.streams.natural import NaturalStream, natural_sequences
-from sim.streams.preview import preview
 from sim.streams.preview_chart import draw
 
 Make = Callable[..., dict[str, Any]]

@@ -12,9 +12,10 @@ from test_cli import iciia
 
 import sim
 from sim.cache import Cache
+from sim.engine.preview import preview
 from sim.scenario.file import read
 from sim.scenario.validation import validate
-from sim.streams.preview import OTHERS, Preview, preview
+from sim.streams.preview import OTHERS, Preview
 from sim.streams.preview_chart import draw
 
 Make = Callable[..., dict[str, Any]]

@@ -18,9 +18,10 @@ import sim
 from iciia import ICIIA
 from iciia.adapters import Adapter, BackboneAdapter, Chunk, Cost, IciiaAdapter
 from sim.cache import Cache
-from sim.cloud.artifacts import CloudArtifact, prepare
+from sim.cloud.prepare import CloudArtifact
 from sim.cohort.protocols import predict_sets
-from sim.cohort.simulator import CohortSimulator, Job
+from sim.cohort.simulator import CohortSimulator
+from sim.engine.parts import job_of, prepare
 from sim.engine.progress import Display
 from sim.errors import ScenarioError
 from sim.page.comparison_page import comparison_page
@@ -258,9 +259,7 @@ def test_a_failure_names_client_and_image(settings: Make, artifact: CloudArtifac
             return scores.masked_fill((chunk.logits == worst).all(dim=-1, keepdim=True), float("nan")), state
 
     scenario = validate(read(settings("paper_batch")))
-    simulator = CohortSimulator(
-        Job(scenario, artifact.classes.superclass, artifact.test, artifact.modules, artifact.source)
-    )
+    simulator = CohortSimulator(job_of(scenario, artifact))
     (chunk,) = simulator.stream.chunks(np.arange(4), IMAGES)
     place = next(place for place in range(15, 20) if (chunk.images == chunk.images[2, place]).sum() == 1)
     worst = artifact.test.gather(chunk.images[2:3, place : place + 1])[1][0, 0]

@@ -1,0 +1,89 @@
+"""The folder of a run: made, claimed and recognised by its `run.json`."""
+
+import datetime
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sim.cloud.keys import platform_key
+from sim.errors import ReportError, RunError
+from sim.report import schema
+from sim.report.load import RUN_FILE
+from sim.scenario.scenario import Scenario
+
+
+def claim(folder: Path, scenario: Scenario, resume: bool) -> None:
+    """Makes the report's folder, or checks that it holds this very run.
+
+    Raises:
+        ReportError: It holds something else.
+        RunError: It cannot be written.
+    """
+    try:
+        occupied = folder.exists() and any(folder.iterdir())
+    except OSError as error:
+        raise RunError(f"{folder}: the report cannot be written there ({error.strerror})") from error
+    if not occupied:
+        if resume:
+            raise ReportError(f"{folder}: holds no run that could be resumed")
+        write_run(folder, scenario, complete=False)
+        return
+    if not resume:
+        raise ReportError(f"{folder}: is not empty; choose another folder, or go on with an unfinished run by --resume")
+    check_same(folder, read_run(folder), scenario)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What `run.json` says of a folder's run.
+
+    Raises:
+        ReportError: There is none.
+    """
+    try:
+        return dict(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{folder}: holds no run that could be resumed (no readable {RUN_FILE} in it)") from error
+
+
+def check_same(folder: Path, found: Mapping[str, Any], scenario: Scenario) -> None:
+    """Checks that a folder's run is this scenario's, of this version, on this platform.
+
+    Raises:
+        ReportError: It is another.
+    """
+    here = {
+        "schema_version": schema.SCHEMA_VERSION,
+        "scenario_digest": scenario.digest(),
+        "platform": platform_key(),
+    }
+    for name, value in here.items():
+        if found.get(name) != value:
+            advice = "; give the same scenario and the same --set options as then" if name == "scenario_digest" else ""
+            raise ReportError(
+                f"{folder}: holds a run with another {name.replace('_', ' ')} ({found.get(name)}, and here {value}); "
+                f"its tables would not fit together{advice}"
+            )
+
+
+def write_run(folder: Path, scenario: Scenario, complete: bool, **more: Any) -> None:
+    """Writes `run.json`: what is run here, and once it is complete how it went."""
+    content = {
+        "schema_version": schema.SCHEMA_VERSION,
+        "complete": complete,
+        "name": scenario.name,
+        "seed": scenario.seed,
+        "scenario_digest": scenario.digest(),
+        "scenario": scenario.model_dump(mode="json"),
+        "platform": platform_key(),
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **more,
+    }
+    temporary = folder / f".{RUN_FILE}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(temporary, folder / RUN_FILE)
+    except OSError as error:
+        raise RunError(f"{folder}: the report cannot be written there ({error.strerror})") from error
