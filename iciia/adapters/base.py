@@ -64,6 +64,8 @@ class Adapter(ABC):
             so there is no likelihood and no calibration. `label`: only the highest does.
         of_classes: Whether it takes an image to have one class; attributes are refused then.
         capacity: The most images that it remembers of a client, if that is a setting.
+        alarms: At which images of the latest chunk it said that the client's classes had changed, bool [K, T]; None if it does
+            not detect that.
     """
 
     kind: ClassVar[str]
@@ -72,6 +74,7 @@ class Adapter(ABC):
     gives: ClassVar[Gives] = "probabilities"
     of_classes: ClassVar[bool] = True
     capacity: int | None = None
+    alarms: NDArray[np.bool_] | None = None
 
     @abstractmethod
     def start(self, clients: NDArray[np.int64], seed: int) -> Any:

@@ -18,7 +18,7 @@ from iciia.overhead import Cost
 class SuperclassFilterAdapter(Adapter):
     """b-(s) = (1 - h) b(s) + h / S; score(c) = p(c) / pi_c * b-(s) / |s| with s the superclass of c; then
     b(s) = normalise(b-(s) * sum over c in s of p(c) / (pi_c |s|)). b starts at 1 / S, and p is calibrated.
-    Where no superclass is possible, the score is p itself and b stays.
+    Where no superclass is possible, the score is p itself and b stays. An alarm says that another superclass is believed most.
 
     With h = 0 and one superclass it is the backbone, calibrated, with a uniform prior.
 
@@ -50,16 +50,24 @@ class SuperclassFilterAdapter(Adapter):
         p = self.source.probabilities(chunk.logits)
         ratio = p / self.prior / self.size[self.group]
         likelihood = p.new_zeros(*ratio.shape[:2], len(self.size)).index_add_(2, self.group, ratio)
-        expected = torch.empty_like(likelihood)  # b- at each step
+        expected, found = torch.empty_like(likelihood), [state]  # b- at each step; b before and after each
         for t, of_image in enumerate(likelihood.unbind(dim=1)):
-            expected[:, t] = (1 - self.hazard) * state + self.hazard / len(self.size)
-            state = expected[:, t] * of_image
-            total = state.sum(dim=1, keepdim=True)
-            state = torch.where(total > 0, state / total, expected[:, t])
+            expected[:, t] = (1 - self.hazard) * found[-1] + self.hazard / len(self.size)
+            after = expected[:, t] * of_image
+            total = after.sum(dim=1, keepdim=True)
+            found.append(torch.where(total > 0, after / total, expected[:, t]))
+        self.alarms = _changes(torch.stack(found, dim=1))
         weights = expected.double()[..., self.group] / self.prior / self.size[self.group]
-        return weighted_scores(weights, p), state
+        return weighted_scores(weights, p), found[-1]
 
     def cost(self) -> Cost:
         """2 C for the scores, 2 S for the filter. S numbers are kept."""
         macs = 2 * self.source.classes + 2 * len(self.size)
         return Cost(macs_per_image=macs, macs_module=macs, state_bytes=4 * len(self.size))
+
+
+def _changes(beliefs: Tensor) -> NDArray[np.bool_]:
+    """Whether each b, [K, 1 + T, S], has its highest elsewhere than the one before, bool [K, T]; not where all were as high."""
+    best = beliefs.argmax(dim=2)
+    even = beliefs.amax(dim=2) == beliefs.amin(dim=2)
+    return np.asarray(((best[:, 1:] != best[:, :-1]) & ~even[:, :-1]).numpy())

@@ -147,6 +147,7 @@ class CohortSimulator:
         plan, lengths = self.stream.plan(clients), self.stream.lengths(clients)
         states = {name: adapter.start(clients, self.job.seed) for name, adapter in self.adapters.items() if streaming}
         pieces = []
+        alarms: dict[str, list[NDArray[np.bool_]]] = {}
         met: list[NDArray[np.int64]] = []
         diagnosed: dict[str, list[NDArray[np.float32]]] = {
             name: []
@@ -185,6 +186,8 @@ class CohortSimulator:
                     raise PredictionFailed(name, failed.step, failed.cause) from failed.cause
                 except Exception as error:
                     raise PredictionFailed(name, chunk.step, error) from error
+                if streaming and adapter.alarms is not None:
+                    alarms.setdefault(name, []).append(adapter.alarms[kept])
                 if name in diagnosed:
                     used = measure_staleness(adapter, chunk.step, chunk.segments, met, subsets)
                     diagnosed[name].append(used[:, kept])
@@ -194,7 +197,10 @@ class CohortSimulator:
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
         clients, lengths = clients[kept], lengths[kept]
         owners = self.stream.owner(clients)
-        return CohortResult(cohort, clients, owners, lengths, self.job.protocol, plan.rows(kept), staleness, *joined)
+        detected = {name: np.concatenate(parts, axis=1) for name, parts in alarms.items()}
+        return CohortResult(
+            cohort, clients, owners, lengths, self.job.protocol, plan.rows(kept), staleness, detected, *joined
+        )
 
 
 class PredictionFailed(Exception):

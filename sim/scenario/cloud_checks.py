@@ -3,7 +3,7 @@
 from iciia.cloud.train import BLOCK
 from sim.scenario.data import HuggingfaceData
 from sim.scenario.file import Key
-from sim.scenario.modules import NOT_READ, RIVALS
+from sim.scenario.modules import NOT_READ, RIVALS, ModuleSettings
 from sim.scenario.sections import Found, Sections
 
 FEATURE_KINDS = ("features", "synthetic")
@@ -52,7 +52,7 @@ def check_modules(sections: Sections) -> Found:
     for name, module in (sections.get("modules") or {}).items():
         key: Key = ("modules", name)
         for setting in NOT_READ[module.context]:
-            if setting in module.model_fields_set:
+            if getattr(module, setting) != ModuleSettings.model_fields[setting].get_default():
                 yield (*key, setting), f"says nothing about a module of context {module.context}; remove it"
         if module.context in RIVALS and module.recipe == "paper":
             yield (*key, "recipe"), f"trains on sets, and {module.context} takes sequences; set recipe: stream"
