@@ -7,7 +7,8 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
 from iciia.banks.bank import FeatureBank
-from iciia.contexts.iciia import COLUMNS, ICIIA
+from iciia.contexts.iciia import ICIIA
+from iciia.contexts.set import COLUMNS
 from iciia.overhead import Cost, cost_of
 from iciia.policies import Fifo, Policy
 

@@ -4,7 +4,7 @@ Source: Yan et al., arXiv 2211.06276. Theirs is the set context with the replace
 shortlist and the rule for an empty bank are ours.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -14,18 +14,19 @@ from huggingface_hub import PyTorchModelHubMixin
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from iciia.banks.bank import FeatureBank, through_storage
+from iciia.banks.bank import FeatureBank
 from iciia.contexts.encoder import EncoderLayer
 from iciia.contexts.reference import translate
 from iciia.contexts.session import Session, export
+from iciia.contexts.set import COLUMNS, all_to_all, all_to_last, through_set
+from iciia.contexts.stream import through_stream
+from iciia.heads.replaced import replace
+from iciia.heads.residual import correct
 from iciia.policies import Evidence, Policy
 from iciia.policies.plan import Plan
 
 Context = Literal["set", "stream", "none"]
 Head = Literal["replaced", "residual"]
-
-COLUMNS = 256
-"""Vectors that go through the layers of a stream together; more would not stay in a core's cache."""
 
 
 class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
@@ -225,7 +226,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             return self._classify(self._feed_forward(x), backbone_logits, nobody)
         causal = torch.ones(targets, targets, dtype=torch.bool, device=x.device).tril()
         for layer in self._encoder:
-            x = _all_to_all(layer, x, causal)
+            x = all_to_all(layer, x, causal)
         return self._classify(x, backbone_logits, torch.arange(targets, device=x.device).unsqueeze(0) == 0)
 
     def forward_sets(self, features: Tensor, backbone_logits: Tensor, last_only: bool = False) -> Tensor:
@@ -249,15 +250,15 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         else:
             *layers, last = self._encoder
             for layer in layers:
-                x = _all_to_all(layer, x, everything)
-            x = _all_to_last(last, x, everything) if last_only else _all_to_all(last, x, everything)
+                x = all_to_all(layer, x, everything)
+            x = all_to_last(last, x, everything) if last_only else all_to_all(last, x, everything)
         single = features.shape[1] == 1 and self.context != "none"
         alone = torch.full((1, backbone_logits.shape[1]), single, dtype=torch.bool, device=x.device)
         return self._classify(x, backbone_logits, alone)
 
     @property
-    def _encoder(self) -> Iterable[EncoderLayer]:
-        return cast(Iterable[EncoderLayer], self.layers)
+    def _encoder(self) -> Sequence[EncoderLayer]:
+        return cast(Sequence[EncoderLayer], self.layers)
 
     def _keeps_backbone(self, bank: FeatureBank) -> bool:
         """Whether no image ever meets anything to calibrate by."""
@@ -270,78 +271,20 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         if self.context == "none":
             return self._feed_forward(x)
         if self.context == "stream" or len(self.layers) == 1:
-            return self._stream(x, bank, plan, some, attention)
-        return self._set(x, bank, plan, some)
+            return through_stream(self._encoder, x, bank, plan, some, attention)
+        return through_set(self._encoder, x, bank, plan, some)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         for layer in self._encoder:
             x = layer.feed_forward(x)
         return x
 
-    def _stream(self, x: Tensor, bank: FeatureBank, plan: Plan, some: slice, attention: list[Tensor] | None) -> Tensor:
-        visible = plan.of(some)
-        watched: list[Tensor] | None = None if attention is None else []
-        for number, layer in enumerate(self._encoder):
-            q, k, v = layer.project(x)
-            (k, kept_k), (v, kept_v) = (through_storage(part, bank.storage) for part in (k, v))
-            if bank.capacity:
-                past_k, past_v = (bank.past(2 * number + i, some, x.dtype) for i in (0, 1))
-                x = layer(x, q, [past_k, k], [past_v, v], visible, watched)
-                bank.write(2 * number, some, kept_k, plan)
-                bank.write(2 * number + 1, some, kept_v, plan)
-            else:
-                x = layer(x, q, [k], [v], visible, watched)
-        if attention is not None and watched:
-            attention.append(torch.stack(watched).mean(dim=0))
-        return x
-
-    def _set(self, x: Tensor, bank: FeatureBank, plan: Plan, some: slice) -> Tensor:
-        """One set of the bank and the target for each target; the target is its last member."""
-        _, clients, targets = x.shape
-        first, *middle, last = self._encoder
-        arrived = [through_storage(part, bank.storage) for part in (x.transpose(0, 1), *first.project(x))]
-        images = torch.stack([part for part, _ in arrived])  # [4, K, D, T]
-        if bank.capacity:
-            images = torch.cat([torch.stack([bank.past(g, some, x.dtype) for g in range(4)]), images], dim=3)
-        member, used = _members(plan.of(some).expand(clients, -1, -1), bank.capacity)
-        # an image's four vectors in one row, so that gathering a set copies whole rows: [K * (N + T), 4, D]
-        rows = images.permute(1, 3, 0, 2).flatten(0, 1)
-        first_row = torch.arange(clients, device=x.device).repeat_interleave(targets) * images.shape[3]
-        member = member + first_row.unsqueeze(1)
-        calibrated = []
-        together = max(1, 8 * COLUMNS // member.shape[1])
-        for start in range(0, clients * targets, together):
-            part = slice(start, start + together)
-            h, q, k, v = rows[member[part]].permute(2, 0, 3, 1)  # [B, n, 4, D] -> [4, B, D, n]
-            h = h.transpose(0, 1).contiguous()
-            h = first(h, q, [k], [v], used[part])
-            for layer in middle:
-                h = _all_to_all(layer, h, used[part])
-            calibrated.append(_all_to_last(last, h, used[part]))
-        if bank.capacity:
-            for vector, (_, kept) in enumerate(arrived):
-                bank.write(vector, some, kept, plan)
-        return torch.cat(calibrated, dim=1).view(-1, clients, targets)
-
     def _classify(self, x: Tensor, backbone_logits: Tensor, alone: Tensor) -> Tensor:
         """[D, K, T] -> logits [K, T, C]."""
         y = torch.relu(x).flatten(1).t()
         if self.head == "replaced":
-            return self.classifier(y).float().view(backbone_logits.shape)
-        return backbone_logits + self._correction(y, backbone_logits).masked_fill(alone.unsqueeze(-1), 0.0)
-
-    def _correction(self, y: Tensor, backbone_logits: Tensor) -> Tensor:
-        """What the residual head adds, [K, T, C], of y, [K * T, D]."""
-        if self.shortlist is None:
-            return self.classifier(y).float().view(backbone_logits.shape)
-        listed = backbone_logits.topk(self.shortlist, dim=-1).indices
-        if len(y) == 1:  # one image: only the listed rows are computed
-            rows = listed.flatten()
-            corrected = torch.mv(self.classifier.weight[rows], y[0]) + self.classifier.bias[rows]
-            corrected = corrected.float().view(listed.shape)
-        else:  # many: one product over all classes is faster than gathering rows for each
-            corrected = self.classifier(y).float().view(backbone_logits.shape).gather(-1, listed)
-        return torch.zeros_like(backbone_logits).scatter(-1, listed, corrected)
+            return replace(self.classifier, y, backbone_logits)
+        return correct(self.classifier, y, backbone_logits, alone, self.shortlist)
 
 
 def bank_vectors(context: Context, layers: int) -> int:
@@ -354,35 +297,3 @@ def _columns_first(features: Tensor, dtype: torch.dtype) -> Tensor:
     """[K, T, D] -> [D, K, T], contiguous."""
     clients, targets, _ = features.shape
     return features.to(dtype).flatten(0, 1).t().contiguous().view(-1, clients, targets)
-
-
-def _all_to_all(layer: EncoderLayer, x: Tensor, visible: Tensor) -> Tensor:
-    q, k, v = layer.project(x)
-    return layer(x, q, [k], [v], visible)
-
-
-def _all_to_last(layer: EncoderLayer, x: Tensor, visible: Tensor) -> Tensor:
-    """The last image of each set alone, [D, B, n] -> [D, B, 1]."""
-    target = x[:, :, -1:].contiguous()
-    (query,) = layer.project(target, 0, 1)
-    key, value = layer.project(x, 1, 3)
-    return layer(target, query, [key], [value], visible)
-
-
-def _members(visible: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
-    """The images of each target's set.
-
-    Args:
-        visible: bool [K, T, N + T].
-        capacity: N.
-
-    Returns:
-        Their numbers, int64 [K * T, N + 1], the target last, and whether each is one, bool [K * T, 1, N + 1].
-    """
-    clients, targets, _ = visible.shape
-    itself = torch.arange(targets, device=visible.device) + capacity
-    others = visible.scatter(2, itself.view(1, -1, 1).expand(clients, -1, -1), False)
-    found = others.to(torch.int8).topk(capacity, dim=2)
-    member = torch.cat([found.indices, itself.view(1, -1, 1).expand(clients, -1, 1)], dim=2)
-    used = torch.nn.functional.pad(found.values.bool(), (0, 1), value=True)
-    return member.flatten(0, 1), used.flatten(0, 1).unsqueeze(1)

@@ -1,9 +1,7 @@
 """ICIIA on a device: one client, one image at a time, the bank inside."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +10,30 @@ from iciia.banks.bank import FeatureBank
 from iciia.policies import Policy
 from iciia.policies.plan import FifoKeeper
 
-if TYPE_CHECKING:  # the model makes sessions of itself
-    from iciia.contexts.iciia import ICIIA
+
+class StreamModule(Protocol):
+    """What a session needs of a module. The module makes sessions of itself, so that it is not imported here."""
+
+    settings: dict[str, Any]
+
+    def eval(self) -> "StreamModule":
+        """Sets it to evaluation."""
+        ...
+
+    def empty_bank(
+        self,
+        clients: int,
+        capacity: int,
+        storage: torch.dtype = torch.float32,
+        policy: Policy | None = None,
+        seed: int = 0,
+    ) -> FeatureBank:
+        """Banks for K clients that have seen nothing."""
+        ...
+
+    def __call__(self, features: Tensor, backbone_logits: Tensor, bank: FeatureBank) -> tuple[Tensor, FeatureBank]:
+        """Predicts a chunk of every client's stream."""
+        ...
 
 
 class Session:
@@ -32,7 +52,7 @@ class Session:
 
     def __init__(
         self,
-        module: ICIIA,
+        module: StreamModule,
         capacity: int,
         storage: torch.dtype = torch.float32,
         policy: Policy | None = None,
@@ -63,7 +83,7 @@ class OneImage(nn.Module):
         module: The trained module.
     """
 
-    def __init__(self, module: ICIIA) -> None:
+    def __init__(self, module: StreamModule) -> None:
         super().__init__()
         self.module = module.eval()
 
@@ -87,7 +107,7 @@ class OneImage(nn.Module):
         return logits[0, 0], bank.entries, seen + 1
 
 
-def export(module: ICIIA, folder: Path, capacity: int) -> Path:
+def export(module: StreamModule, folder: Path, capacity: int) -> Path:
     """Writes the one-image step with `torch.export`, float32.
 
     Args:

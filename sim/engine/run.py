@@ -13,8 +13,8 @@ from sim.engine.single import run_one
 from sim.engine.sweep import run_sweep
 from sim.errors import Interrupted
 from sim.outputs import dated
+from sim.page.sinks import check_sinks
 from sim.report.load import Report
-from sim.report.sinks import check_sinks
 from sim.scenario.file import read
 from sim.scenario.validation import validate
 

@@ -20,8 +20,8 @@ from sim.engine.plan import check_memory
 from sim.engine.workers import OBJECT_STORE_BYTES, array_bytes, ray_running, run_here, run_on_ray
 from sim.errors import SimError
 from sim.page import write_report
+from sim.page.sinks import log_run
 from sim.report.load import Report, load
-from sim.report.sinks import log_run
 from sim.report.totals import final_tables, read_sums
 from sim.scenario.adapters import adapter_name, expand, module_of
 from sim.scenario.scenario import Scenario

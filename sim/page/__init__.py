@@ -1,4 +1,7 @@
-"""The page that people look at, made of a report's tables. Vega-Altair and Jinja live here."""
+"""What people look at: the page of a run, charts as files, and other places to look at runs, all made of tables alone.
+
+May import `sim.report`. Vega-Altair and Jinja live here.
+"""
 
 from pathlib import Path
 

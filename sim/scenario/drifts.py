@@ -90,7 +90,7 @@ class OwnDriftSettings(Settings):
 
     kind: Literal["own"]
     process: ImportPath
-    """`package.module.Class` or `file.py:Class`; see sim.streams.drift.Drift and sim.testing."""
+    """`package.module.Class` or `file.py:Class`; see sim.drift.Drift and sim.testing."""
     arguments: dict[str, Any] = {}
     """What the class is called with, beside the seed."""
 

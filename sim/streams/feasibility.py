@@ -8,8 +8,8 @@ from sim.scenario.drifts import NoDriftSettings, OwnDriftSettings, PriorDriftSet
 from sim.scenario.file import Key
 from sim.scenario.sections import Found
 from sim.streams.build import build_drift, build_stream, subset_sizes
+from sim.streams.checks import check_drift
 from sim.streams.stream import GroupedImages, Stream
-from sim.testing import check_drift
 
 CLIENTS_AT_A_TIME = 64
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import sim
-from sim.report.sinks import check_sinks, log_run
+from sim.page.sinks import check_sinks, log_run
 
 
 def needs(package: str) -> pytest.MarkDecorator:

@@ -24,5 +24,5 @@ def load_process(path: str, seed: int, arguments: Mapping[str, Any]) -> Drift:
     except Exception as error:  # it may do anything
         raise ValueError(f"{path} cannot be made: {type(error).__name__}: {error}") from error
     if not callable(getattr(process, "plan", None)):
-        raise ValueError(f'got "{path}", which has no method `plan`; see sim.streams.drift.Drift')
+        raise ValueError(f'got "{path}", which has no method `plan`; see sim.drift.Drift')
     return process

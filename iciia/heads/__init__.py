@@ -1,0 +1,1 @@
+"""Heads: from what a context made of an image to class scores. May import nothing of `iciia`."""
