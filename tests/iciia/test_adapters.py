@@ -158,15 +158,85 @@ class Hoarding(Adapter):
         return Cost(state_bytes=4)
 
 
+class Nameless(Adapter):
+    """Has no kind."""
+
+    def start(self, clients: np.ndarray, seed: int) -> None:
+        return None
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        return chunk.logits, None
+
+    def cost(self) -> Cost:
+        return Cost()
+
+
+class Blind(BackboneAdapter):
+    """Sees what there is not."""
+
+    sees = "nothing"  # type: ignore[assignment]
+
+
+class Priceless(BackboneAdapter):
+    """States a cost that is no number of anything."""
+
+    def cost(self) -> Cost:
+        return Cost(macs_per_image=1.5)  # type: ignore[arg-type]
+
+
+class Narrow(BackboneAdapter):
+    """Leaves a class out."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        return chunk.logits[..., 1:], None
+
+
+class Wordless(BackboneAdapter):
+    """Gives no numbers where it is sure."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        sure = chunk.logits.softmax(dim=-1).amax(dim=-1, keepdim=True) > 0.8
+        return chunk.logits.masked_fill(sure, float("nan")), None
+
+
+class Hiding(BackboneAdapter):
+    """Keeps what clients showed in itself, which starting afresh forgets."""
+
+    def start(self, clients: np.ndarray, seed: int) -> None:
+        self.mean = torch.zeros(len(clients), C)
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        found = []
+        for logits in chunk.logits.unbind(dim=1):
+            found.append(logits + self.mean)
+            self.mean = (self.mean + logits) / 2
+        return torch.stack(found, dim=1), None
+
+
+class Crying(BackboneAdapter):
+    """Raises alarms for all clients at once."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        self.alarms = np.zeros(chunk.logits.shape[1], dtype=bool)
+        return chunk.logits, None
+
+
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
+        (Nameless(), "its `kind` is None; give the class a string, by which reports call it"),
+        (Blind(), "its `sees` is 'nothing'; expected one of images, prior, past_labels"),
+        (Priceless(), "`macs_per_image` of its cost is 1.5; expected an integer"),
+        (Narrow(), r"scores are \(3, 24, 5\); expected \(3, 24, 6\)"),
+        (Wordless(), "scores of [0-9]+ of 72 images are not numbers"),
+        (Hiding(), "what other clients see in between changes its scores; their state is shared"),
+        (Crying(), r"`alarms` are \(\(24,\), dtype\('bool'\)\); expected an array of bool, \(3, 24\)"),
         (Peeking(), r"looks at more than it declares to see \(images\)"),
         (Mixing(), "a client alone scores differently from the same client among others"),
         (Foreseeing(), "one image at a time scores differently from the chunk"),
         (Hoarding(), "a client's state takes 28 bytes after 24 images, and 4 are stated"),
     ],
-    ids=["peeking", "mixing", "foreseeing", "hoarding"],
+    ids=lambda value: type(value).__name__ if isinstance(value, Adapter) else "",
 )
 def test_the_shipped_checks_find_what_is_wrong(adapter: Adapter, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
