@@ -27,8 +27,8 @@ NEIGHBOURS = 3
 SOFTNESS = 50.0
 """What log-likelihoods are divided by."""
 
-TOGETHER = 2**24
-"""Numbers of one kind that are in memory at once."""
+TOGETHER = 2**18
+"""Numbers of one kind that go through the steps at once: more would not stay in a core's cache."""
 
 
 @dataclass(frozen=True)
