@@ -95,11 +95,26 @@ class StataAdapter(Adapter):
         for k, some in zip(client.split(together), member.split(together), strict=True):
             used, places = some >= 0, some.clamp_min(0)
             x, y = (rows[k.unsqueeze(1), places] * used.unsqueeze(2) for rows in (bank, p))
-            found.append(self._solve(Problems(x, y, used)))
+            found.append(self._solve(Problems(x, y, used))[:, -1])
         return log_scores(torch.cat(found).view(clients, targets, classes)), (features, probabilities)
 
+    def predict_last(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        size = chunk.features.shape[1]
+        return self._of_set(chunk.at(np.arange(max(0, size - self.capacity - 1), size)))[:, -1]
+
+    def predict_set(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        if chunk.features.shape[1] > self.capacity + 1:
+            return super().predict_set(clients, seed, chunk)
+        return self._of_set(chunk)
+
+    def _of_set(self, chunk: Chunk) -> Tensor:
+        """Scores [K, n, C] of sets as in the paper: one problem says what every image is, whichever came last."""
+        used = torch.ones(chunk.features.shape[:2], dtype=torch.bool)
+        p = self.source.probabilities(chunk.logits)
+        return log_scores(self._solve(Problems(F.normalize(chunk.features, dim=-1), p, used)))
+
     def _solve(self, problems: Problems) -> Tensor:
-        """The targets' rows of y, [B, C]."""
+        """y, [B, n, C]."""
         variance, source = self._source(problems)
         links = _links(problems)
         likelihood, y = source, problems.p
@@ -111,7 +126,7 @@ class StataAdapter(Adapter):
                 y /= y.sum(dim=2, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)
             if step < OUTER:
                 likelihood = self._likelihood(problems, y, variance, source)
-        return y[:, -1]
+        return y
 
     def _source(self, problems: Problems) -> tuple[Tensor, Tensor]:
         """v_0, [B, D], and log-likelihoods by the source's Gaussians, [B, n, C]."""

@@ -98,7 +98,9 @@ def adapters() -> list[Adapter]:
         IcrmAdapter(Icrm(D, C, layers=2, heads=2, width=8, positions=100)),
         IcrmAdapter(Icrm(D, C, layers=2, heads=2, width=8, positions=6)),
         IcrmAdapter(Icrm(D, C, layers=1, heads=1, width=4, positions=1)),
+        IcrmAdapter(Icrm(D, C, layers=1, heads=1, width=4, positions=30), 7),
         ArmCmlAdapter(ArmCml(D, C, width=5)),
+        ArmCmlAdapter(ArmCml(D, C, width=5), 4),
     ]
 
 

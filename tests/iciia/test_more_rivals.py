@@ -405,17 +405,19 @@ def test_icrm_is_its_formula_and_reads_half_a_context_again() -> None:
         np.testing.assert_allclose(scores[1, t], icrm_of(module, z), rtol=1e-4, atol=1e-5)
 
 
-def test_arm_cml_is_its_formula() -> None:
+@pytest.mark.parametrize("capacity", [None, 5])
+def test_arm_cml_is_its_formula(capacity: int | None) -> None:
     torch.manual_seed(0)
     module = ArmCml(D, C, width=5)
     w = {name: value.double().numpy() for name, value in module.state_dict().items()}
     chunk = drawn()
-    scores = torch.cat(predicted(ArmCmlAdapter(module), chunk, 5), dim=1).double().numpy()
+    scores = torch.cat(predicted(ArmCmlAdapter(module, capacity), chunk, 5), dim=1).double().numpy()
     for k in range(3):
         z = unit(chunk.features[k].double().numpy()) * np.sqrt(D)
         told = [np.maximum(w["context.weight"] @ x + w["context.bias"], 0) for x in z]
         for t in range(T):
-            both = np.concatenate([z[t], np.mean(told[: t + 1], axis=0)])
+            first = 0 if capacity is None else max(0, t - capacity)
+            both = np.concatenate([z[t], np.mean(told[first : t + 1], axis=0)])
             expected = w["classifier.weight"] @ both + w["classifier.bias"]
             np.testing.assert_allclose(scores[k, t], expected, rtol=1e-4, atol=1e-5)
 
@@ -446,6 +448,7 @@ def test_a_full_context_takes_what_is_stated() -> None:
         (lambda s: AdaptAdapter(replace(s, weight=None)), "needs the weights of the backbone's classifier"),
         (lambda s: AdaptAdapter(replace(s, covariance=None)), "the cloud has measured none"),
         (lambda s: IcrmAdapter(Icrm(D, C, heads=3, width=8)), "got 3 heads, which do not divide the width 8"),
+        (lambda s: IcrmAdapter(Icrm(D, C, positions=5), 5), "got a capacity of 5, and the module has positions for 4"),
         (lambda s: StataAdapter(s, -1), "got a capacity of -1"),
         (lambda s: StataAdapter(s, 4, 0.0), "got an anchor of 0.0; expected a number above 0"),
     ],
