@@ -24,9 +24,6 @@ OUTER, INNER = 10, 5
 
 NEIGHBOURS = 3
 
-SOFTNESS = 50.0
-"""What log-likelihoods are divided by."""
-
 TOGETHER = 2**18
 """Numbers of one kind that go through the steps at once: more would not stay in a core's cache."""
 
@@ -62,6 +59,7 @@ class StataAdapter(Adapter):
         source: Temperature and classifier.
         capacity: N.
         anchor: alpha.
+        softness: What log-likelihoods are divided by; theirs is 50.
 
     Raises:
         ValueError: A number is out of range, or the classifier is unknown.
@@ -69,10 +67,11 @@ class StataAdapter(Adapter):
 
     kind = "stata"
 
-    def __init__(self, source: Source, capacity: int = 64, anchor: float = 1.0) -> None:
-        if isinstance(anchor, bool) or not isinstance(anchor, int | float) or not anchor > 0:
-            raise ValueError(f"got an anchor of {anchor!r}; expected a number above 0")
-        self.source, self.anchor = source, anchor
+    def __init__(self, source: Source, capacity: int = 64, anchor: float = 1.0, softness: float = 50.0) -> None:
+        for name, value in (("an anchor", anchor), ("a softness", softness)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise ValueError(f"got {name} of {value!r}; expected a number above 0")
+        self.source, self.anchor, self.softness = source, anchor, softness
         self.capacity: int = checked_capacity(capacity)
         self.rows = F.normalize(source.classifier()[0], dim=1)  # w, [C, D]
 
@@ -120,7 +119,7 @@ class StataAdapter(Adapter):
         likelihood, y = source, problems.p
         for step in range(OUTER + 1):
             likelihood = likelihood - likelihood.amax(dim=2, keepdim=True)
-            pull = problems.p * (likelihood / SOFTNESS).exp_()
+            pull = problems.p * (likelihood / self.softness).exp_()
             for _ in range(INNER):
                 y = pull * torch.bmm(links, y).exp_()
                 y /= y.sum(dim=2, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)

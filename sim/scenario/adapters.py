@@ -139,6 +139,8 @@ class StataAdapterSettings(Settings):
     """Most images before this one; a list makes an adapter of each."""
     anchor: PositiveFloat = 1.0
     """alpha, how many images count as much as the classifier."""
+    softness: PositiveFloat = 50.0
+    """What log-likelihoods of features are divided by, as published; less lets features say more."""
     name: AdapterName | None = None
     """What reports call it, before the capacity; `stata` if left out."""
 

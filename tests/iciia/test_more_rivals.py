@@ -195,7 +195,7 @@ def adapt(z: Array, logits: Array, s: Source) -> Array:
     return np.array(found)
 
 
-def stata(z: Array, logits: Array, s: Source, anchor: float = 1.0) -> Array:
+def stata(z: Array, logits: Array, s: Source, anchor: float = 1.0, softness: float = 50.0) -> Array:
     rows, found = rows_of(s), []
     for t in range(len(z)):
         x, p = unit(z)[max(0, t - N) : t + 1], softmax(logits / s.temperature)[max(0, t - N) : t + 1]
@@ -209,7 +209,7 @@ def stata(z: Array, logits: Array, s: Source, anchor: float = 1.0) -> Array:
         for step in range(11):
             f = np.array([[-(((x[i] - mu[c]) ** 2) / v[c]).sum() / 2 for c in range(C)] for i in range(n)])
             for _ in range(5):
-                y = p * np.exp((f - f.max(axis=1, keepdims=True) + 50 / 6 * (w + w.T) @ y) / 50)
+                y = p * np.exp((f - f.max(axis=1, keepdims=True)) / softness + (w + w.T) @ y / 6)
                 y = y / y.sum(axis=1, keepdims=True)
             if step == 10:
                 break
@@ -237,7 +237,7 @@ CASES: list[tuple[Callable[[Source], Adapter], Plain]] = [
     (TdaAdapter, tda),
     (AdaptAdapter, adapt),
     (lambda s: StataAdapter(s, N), stata),
-    (lambda s: StataAdapter(s, N, 4.0), lambda *a: stata(*a, anchor=4.0)),
+    (lambda s: StataAdapter(s, N, 4.0, 5.0), lambda *a: stata(*a, anchor=4.0, softness=5.0)),
 ]
 
 
@@ -451,6 +451,7 @@ def test_a_full_context_takes_what_is_stated() -> None:
         (lambda s: IcrmAdapter(Icrm(D, C, positions=5), 5), "got a capacity of 5, and the module has positions for 4"),
         (lambda s: StataAdapter(s, -1), "got a capacity of -1"),
         (lambda s: StataAdapter(s, 4, 0.0), "got an anchor of 0.0; expected a number above 0"),
+        (lambda s: StataAdapter(s, 4, 1.0, -1), "got a softness of -1; expected a number above 0"),
     ],
 )
 def test_bad_settings(make: Callable[[Source], Adapter], message: str) -> None:
