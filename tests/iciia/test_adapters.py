@@ -301,3 +301,30 @@ def test_iciia_counts_its_second_classifier() -> None:
     cost = adapters()[3].cost()
     assert cost.macs_module == 6 * 2 * D * D // 2 + 2 * 2 * 5 * D
     assert cost.macs_per_image == cost.macs_module + D * C
+
+
+def test_a_policy_that_detects_raises_alarms() -> None:
+    """drift_reset says it when it empties the bank; the same in chunks and one image at a time, and of no other policy."""
+    module = ICIIA(features=D, classes=C, heads=2, partitions=2)
+    steps = 90
+    labels = (torch.arange(steps) // 45 * 3 + torch.arange(steps) % 3).repeat(2, 1)  # other classes from step 45 on
+    whole = Chunk(torch.zeros(2, steps, D), 6.0 * torch.nn.functional.one_hot(labels, C))
+    raised = {}
+    for length in (steps, 20, 1):
+        adapter = IciiaAdapter(module, 8, policy=make_policy("drift_reset", {"recent": 8}))
+        state, found = adapter.start(np.arange(2), 0), []
+        for start in range(0, steps, length):
+            part = slice(start, start + length)
+            _, state = adapter.predict(state, Chunk(whole.features[:, part], whole.logits[:, part]))
+            assert adapter.alarms is not None
+            found.append(adapter.alarms)
+        raised[length] = np.concatenate(found, axis=1)
+    assert np.array_equal(raised[steps], raised[20])
+    assert np.array_equal(raised[steps], raised[1])
+    (first,) = {tuple(np.flatnonzero(of_client)) for of_client in raised[steps]}
+    assert len(first) == 1
+    assert 45 < first[0] <= 45 + 8
+    for policy in (None, make_policy("reservoir")):
+        silent = IciiaAdapter(module, 8, policy=policy)
+        silent.predict(silent.start(np.arange(2), 0), whole)
+        assert silent.alarms is None

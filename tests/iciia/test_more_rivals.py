@@ -301,6 +301,19 @@ def test_the_filter_goes_on_where_no_superclass_is_possible() -> None:
     assert scores.isfinite().all()
 
 
+def test_the_filter_says_when_it_believes_in_another_superclass() -> None:
+    """Classes of superclass 0, then of 2, then of 0 again; the first image only makes up its mind."""
+    logits = 8.0 * torch.nn.functional.one_hot(torch.tensor([[0, 1, 0, 3, 5, 3, 1, 0]]), C)
+    adapter = SuperclassFilterAdapter(replace(source(), temperature=1.0))
+    found = []
+    state = adapter.start(np.arange(1), 0)
+    for part in (slice(0, 3), slice(3, 8)):
+        _, state = adapter.predict(state, Chunk(torch.zeros(1, 8, D)[:, part], logits[:, part]))
+        assert adapter.alarms is not None
+        found.append(adapter.alarms)
+    assert np.concatenate(found, axis=1).tolist() == [[False, False, False, True, False, False, True, False]]
+
+
 @pytest.mark.parametrize("adapter", [FlhFtlAdapter(source(), 1), FthAdapter(source())], ids=["flh_ftl-1", "fth"])
 def test_one_expert_is_bbse_with_a_window_that_never_ends(adapter: Adapter) -> None:
     chunk = example_chunk(steps=T)
