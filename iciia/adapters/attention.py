@@ -43,6 +43,7 @@ class IciiaAdapter(Adapter):
         diagnostics: bool = False,
     ) -> None:
         self.module = module.eval()
+        self.knows = module.knows
         self.capacity: int = capacity
         self.storage = storage
         self.policy = policy or Fifo()
@@ -56,7 +57,9 @@ class IciiaAdapter(Adapter):
     @torch.inference_mode()
     def predict(self, state: FeatureBank, chunk: Chunk) -> tuple[Tensor, FeatureBank]:
         if not self.diagnostics:
-            return self.module(chunk.features, chunk.logits, state, chunk.evidence)
+            logits, bank = self.module(chunk.features, chunk.logits, state, chunk.evidence)
+            self.alarms = bank.keeper.alarms
+            return logits, bank
         clients, targets = chunk.features.shape[:2]
         now = torch.arange(targets) + state.seen
         held = state.keeper.steps()  # before the chunk
@@ -64,6 +67,7 @@ class IciiaAdapter(Adapter):
         attention: list[Tensor] = []
         logits, bank = self.module(chunk.features, chunk.logits, state, chunk.evidence, attention)
         self.attention = torch.cat(attention)
+        self.alarms = bank.keeper.alarms
         return logits, bank
 
     @torch.inference_mode()

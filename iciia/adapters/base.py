@@ -15,6 +15,7 @@ from iciia.policies import Evidence
 
 Sees = Literal["images", "prior", "past_labels"]
 Gives = Literal["probabilities", "ranking", "label"]
+Knows = Literal["nothing", "superclasses"]
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,23 @@ class Adapter(ABC):
     Attributes:
         kind: What scenarios call it.
         sees: What it is shown beside images; every table says so.
+        knows: What it was told of how clients come about, beyond the source: `superclasses`, which classes clients meet
+            together, by a list of them or by training on clients of that kind.
         gives: What its scores are. `probabilities`: their softmax is to be believed. `ranking`: only their order means something,
             so there is no likelihood and no calibration. `label`: only the highest does.
         of_classes: Whether it takes an image to have one class; attributes are refused then.
         capacity: The most images that it remembers of a client, if that is a setting.
+        alarms: At which images of the latest chunk it said that the client's classes had changed, bool [K, T]; None if it does
+            not detect that.
     """
 
     kind: ClassVar[str]
     sees: ClassVar[Sees] = "images"
+    knows: Knows = "nothing"
     gives: ClassVar[Gives] = "probabilities"
     of_classes: ClassVar[bool] = True
     capacity: int | None = None
+    alarms: NDArray[np.bool_] | None = None
 
     @abstractmethod
     def start(self, clients: NDArray[np.int64], seed: int) -> Any:

@@ -33,9 +33,7 @@ class BbseAdapter(Adapter):
     def __init__(self, source: Source, capacity: int = 64) -> None:
         self.source = source
         self.capacity: int = checked_capacity(capacity)
-        confusion = source.confusion
-        normal = confusion.T @ confusion + RIDGE * np.eye(source.classes)
-        self.solution = torch.from_numpy(np.linalg.solve(normal, confusion.T))  # w = solution mu, float64 [C, C]
+        self.solution = bbse_solution(source)
 
     def start(self, clients: NDArray[np.int64], seed: int) -> Window:
         return Window.empty(len(clients), self.capacity, self.source.classes)
@@ -44,9 +42,7 @@ class BbseAdapter(Adapter):
         p = self.source.probabilities(chunk.logits)
         rows, after = state.join(p)
         mean = window_means(rows, state.visible(chunk.logits.shape[1]))
-        weighted = (mean @ self.solution.t()).clamp_min(0.0) * p
-        nothing = weighted.sum(dim=-1, keepdim=True) == 0
-        return log_scores(torch.where(nothing, p.double(), weighted)), after
+        return weighted_scores(mean @ self.solution.t(), p), after
 
     def cost(self) -> Cost:
         """C^2 for w, C for its product with p. The C^2 numbers of the solution are shared."""
@@ -55,3 +51,17 @@ class BbseAdapter(Adapter):
         return Cost(
             macs_per_image=macs, macs_module=macs, state_bytes=4 * self.capacity * c, parameters=self.solution.numel()
         )
+
+
+def bbse_solution(source: Source) -> Tensor:
+    """(Cs^T Cs + 1e-8 I)^-1 Cs^T, float64 [C, C]: times a mean p it is w."""
+    confusion = source.confusion
+    normal = confusion.T @ confusion + RIDGE * np.eye(source.classes)
+    return torch.from_numpy(np.linalg.solve(normal, confusion.T))
+
+
+def weighted_scores(weights: Tensor, p: Tensor) -> Tensor:
+    """Scores of w * p with w clipped at 0, [K, T, C]; of p itself where that leaves nothing."""
+    weighted = weights.clamp_min(0.0) * p
+    nothing = weighted.sum(dim=-1, keepdim=True) == 0
+    return log_scores(torch.where(nothing, p.double(), weighted))

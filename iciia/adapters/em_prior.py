@@ -40,13 +40,17 @@ class EmPriorAdapter(Adapter):
         return Window.empty(len(clients), self.capacity, self.source.classes)
 
     def predict(self, state: Window, chunk: Chunk) -> tuple[Tensor, Window]:
-        visible = state.visible(chunk.logits.shape[1]).double()
         p = self.source.probabilities(chunk.logits)
-        rows, after = state.join(p)
-        q = torch.stack([self._estimate(of_client, visible) for of_client in rows.double()])
+        q, after = self.estimate(state, p)
         return log_scores(q / self.prior * p), after
 
-    def _estimate(self, p: Tensor, visible: Tensor) -> Tensor:
+    def estimate(self, state: Window, p: Tensor) -> tuple[Tensor, Window]:
+        """q at each step, float64 [K, T, C], of calibrated probabilities, [K, T, C], and the window after them."""
+        visible = state.visible(p.shape[1]).double()
+        rows, after = state.join(p)
+        return torch.stack([self._of_client(of_client, visible) for of_client in rows.double()]), after
+
+    def _of_client(self, p: Tensor, visible: Tensor) -> Tensor:
         """The prior of one client at each step, float64 [T, C], of p, [S, C]; each step stops by itself."""
         q = self.prior.repeat(len(visible), 1)
         going = torch.arange(len(visible))

@@ -27,6 +27,7 @@ class FeedForwardAdapter(Adapter):
         if module.context != "none":
             raise ValueError(f"got a module of context {module.context!r}; expected none")
         self.module = module.eval()
+        self.knows = module.knows
 
     def start(self, clients: NDArray[np.int64], seed: int) -> None:
         return None

@@ -22,6 +22,9 @@ class Source:
         weight: The backbone's classifier, float32 [C, D]; None if it is unknown.
         bias: Its bias, float32 [C]; None if it is unknown or has none.
         prompt: The layer that prompts go through, float32 [C, E], trained in the cloud; None if nothing asks for it.
+        superclass: Superclass of each class, int64 [C]; None if classes are not grouped.
+        covariance: Pooled within-class covariance of the unit-length features, float32 [D, D]; None if nothing asks for it.
+        persistence: How likely the next image is to be of the same class, by validation streams; None if nothing asks for it.
     """
 
     features: int
@@ -32,6 +35,9 @@ class Source:
     weight: NDArray[np.float32] | None = None
     bias: NDArray[np.float32] | None = None
     prompt: NDArray[np.float32] | None = None
+    superclass: NDArray[np.int64] | None = None
+    covariance: NDArray[np.float32] | None = None
+    persistence: float | None = None
 
     @staticmethod
     def blank(features: int, classes: int) -> "Source":
@@ -47,6 +53,9 @@ class Source:
             weight=rng.standard_normal((classes, features), np.float32),
             bias=np.zeros(classes, np.float32),
             prompt=rng.standard_normal((classes, 4), np.float32),
+            superclass=np.arange(classes) // 2,
+            covariance=np.eye(features, dtype=np.float32) / np.float32(features),
+            persistence=0.5,
         )
 
     def probabilities(self, logits: Tensor) -> Tensor:

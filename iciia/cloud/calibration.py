@@ -59,3 +59,22 @@ def confusion_matrix(
     joint = np.zeros((logits.shape[1], logits.shape[1]))
     np.add.at(joint.T, labels, probabilities)
     return joint / len(labels)
+
+
+def within_class_covariance(features: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.float32]:
+    """How unit-length features lie around the mean of their class, pooled over classes.
+
+    Args:
+        features: [M, D].
+        labels: [M].
+
+    Returns:
+        float32 [D, D], the mean over images of (z - m)(z - m)' with m the mean z of the image's class.
+    """
+    z = np.asarray(features, dtype=np.float64)
+    z = z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    _, group, size = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.zeros((len(size), z.shape[1]))
+    np.add.at(means, group, z)
+    z -= (means / size[:, None])[group]
+    return np.asarray(z.T @ z / len(z), dtype=np.float32)

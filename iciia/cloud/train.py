@@ -17,6 +17,7 @@ from iciia.cloud.backbone import Progress
 from iciia.cloud.features import FeatureStore
 from iciia.cloud.labels import accuracy_of, loss_of, losses_of
 from iciia.contexts.iciia import ICIIA
+from iciia.contexts.module import Module
 
 Sampler = Callable[[np.random.Generator, int], NDArray[np.int64]]
 """Draws the images of that many simulated clients: (rng, B) -> image numbers [B, T]."""
@@ -79,7 +80,7 @@ class TrainingHistory:
 
 
 def train(
-    module: ICIIA,
+    module: Module,
     store: FeatureStore,
     sample: Sampler,
     validate: Sampler,
@@ -160,9 +161,12 @@ Clients = tuple[Tensor, Tensor, Tensor]
 """Features [B, T, D], backbone logits [B, T, C] and labels, [B, T] or [B, T, C]."""
 
 
-def _predict(module: ICIIA, recipe: Recipe, features: Tensor, backbone_logits: Tensor) -> Tensor:
-    whole = module.forward_sequences if recipe.kind == "stream" else module.forward_sets
-    return whole(features, backbone_logits)
+def _predict(module: Module, recipe: Recipe, features: Tensor, backbone_logits: Tensor) -> Tensor:
+    if recipe.kind == "stream":
+        return module.forward_sequences(features, backbone_logits)
+    if not isinstance(module, ICIIA):
+        raise ValueError("only ICIIA is trained on sets")
+    return module.forward_sets(features, backbone_logits)
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,7 @@ class HeldOut:
 
 
 @torch.inference_mode()
-def _evaluate(module: ICIIA, recipe: Recipe, held_out: HeldOut, history: TrainingHistory) -> bool:
+def _evaluate(module: Module, recipe: Recipe, held_out: HeldOut, history: TrainingHistory) -> bool:
     """Notes the validation loss; whether these weights are the ones to keep so far."""
     module.eval()
     features, backbone_logits, labels = held_out.clients
@@ -220,7 +224,7 @@ def _mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[
 
 
 def _save(
-    path: Path, module: ICIIA, optimizer: torch.optim.Optimizer, best: dict[str, Tensor], history: TrainingHistory
+    path: Path, module: Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor], history: TrainingHistory
 ) -> None:
     """Writes a checkpoint so that it is there completely or not at all."""
     temporary = path.with_suffix(".tmp")

@@ -71,6 +71,8 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         (torch.Size([1, 5, 3]), 5)
     """
 
+    knows: Literal["nothing", "superclasses"] = "nothing"
+
     def __init__(
         self,
         features: int,

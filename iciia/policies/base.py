@@ -167,6 +167,11 @@ class Policy(ABC):
         only place where a policy may write its own `slots.memory`."""
         return None
 
+    def alarms(self, slots: Slots, arrival: Arrival) -> NDArray[np.bool_] | None:
+        """Whose class subset it says has changed with this image, bool [K]; None if it does not detect that. Called right after
+        `forget`."""
+        return None
+
     def placed(self, slots: Slots, arrival: Arrival, rows: NDArray[np.integer], slot: NDArray[np.integer]) -> None:
         """Told where images went: those of clients `rows` into `slot`. For what is remembered of each image beyond `records`."""
         return

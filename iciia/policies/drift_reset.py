@@ -60,5 +60,8 @@ class DriftReset(Policy):
         total[changed], squares[changed], images[changed], memory["ratios"][changed] = 0, 0, 0, 1
         return changed[:, None] & (slots.step >= 0) & (slots.step <= arrival.step - self.recent // 2)
 
+    def alarms(self, slots: Slots, arrival: Arrival) -> NDArray[np.bool_]:
+        return np.asarray(slots.memory["images"] == 0)
+
     def evict(self, slots: Slots, arrival: Arrival) -> NDArray[np.integer]:
         return slots.step.argmin(axis=1)

@@ -46,11 +46,13 @@ class FifoKeeper:
         capacity: N.
         seen: Images that each client has seen.
         device: Where plans are wanted.
+        alarms: It detects nothing.
     """
 
     capacity: int
     seen: int = 0
     device: torch.device | None = None
+    alarms: None = None
 
     def plan(self, evidence: Evidence) -> tuple[Plan, "FifoKeeper"]:
         """The plan of the images that arrive next, and the keeper after them."""
@@ -83,6 +85,8 @@ class PolicyKeeper:
         seed: The scenario's seed.
         seen: Images that each client has seen.
         device: Where plans are wanted.
+        alarms: At which images of the latest chunk the policy said that the classes had changed, bool [K, T]; None if it does not
+            detect that.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class PolicyKeeper:
         seed: int,
         seen: int = 0,
         device: torch.device | None = None,
+        alarms: NDArray[np.bool_] | None = None,
     ) -> None:
         self.policy = policy
         self.slots = slots
@@ -100,6 +105,7 @@ class PolicyKeeper:
         self.seed = seed
         self.seen = seen
         self.device = device
+        self.alarms = alarms
 
     @property
     def capacity(self) -> int:
@@ -122,23 +128,27 @@ class PolicyKeeper:
         alive[:, :capacity] = self.slots.step >= 0
         occupant = np.tile(np.arange(capacity), (num_clients, 1))
         met = np.empty((num_clients, targets, capacity + targets), dtype=np.bool_)
+        alarms = []
         for t in range(targets):
             met[:, t] = alive
             met[:, t, capacity + t] = True
-            self._step(Arrival(evidence, t, self.seen + t, self.clients, self.seed), alive, occupant)
+            alarms.append(self._step(Arrival(evidence, t, self.seen + t, self.clients, self.seed), alive, occupant))
         client, slot = np.nonzero(occupant >= capacity)
         parts = (met, client, slot, occupant[client, slot] - capacity)
-        return Plan(*(torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in parts)), self._after(
-            targets
-        )
+        plan = Plan(*(torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in parts))
+        raised = [alarm for alarm in alarms if alarm is not None]
+        return plan, self._after(targets, np.stack(raised, axis=1) if raised else None)
 
-    def _after(self, targets: int) -> "PolicyKeeper":
-        return PolicyKeeper(self.policy, self.slots, self.clients, self.seed, self.seen + targets, self.device)
+    def _after(self, targets: int, alarms: NDArray[np.bool_] | None = None) -> "PolicyKeeper":
+        return PolicyKeeper(self.policy, self.slots, self.clients, self.seed, self.seen + targets, self.device, alarms)
 
-    def _step(self, arrival: Arrival, alive: NDArray[np.bool_], occupant: NDArray[np.int64]) -> None:
-        """Lets images go and puts the arriving ones into their slots."""
+    def _step(
+        self, arrival: Arrival, alive: NDArray[np.bool_], occupant: NDArray[np.int64]
+    ) -> NDArray[np.bool_] | None:
+        """Lets images go and puts the arriving ones into their slots. Whose subset the policy says has changed."""
         slots = self.slots
         leaving = self.policy.forget(slots, arrival)
+        alarms = self.policy.alarms(slots, arrival)
         if leaving is not None and leaving.any():
             rows, gone = np.nonzero(leaving)
             alive[rows, occupant[rows, gone]] = False
@@ -156,6 +166,7 @@ class PolicyKeeper:
         for name, record in slots.records.items():
             record[rows, slot] = getattr(arrival, name)[rows]
         self.policy.placed(slots, arrival, rows, slot)
+        return alarms
 
 
 Keeper = FifoKeeper | PolicyKeeper

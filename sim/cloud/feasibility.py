@@ -8,7 +8,7 @@ from iciia.cloud.images import frames_of
 from iciia.contexts.partition import check_partitions
 from sim.cloud.spec import CloudSpec, outline, split
 from sim.data import Features, Images
-from sim.scenario.modules import ModuleSettings
+from sim.scenario.modules import RIVALS, ModuleSettings
 from sim.scenario.sections import Found
 
 
@@ -58,6 +58,8 @@ def _reads_other(model: str, reads: int | None, frames: int | None) -> str:
 def dimension_problems(modules: Mapping[str, ModuleSettings], features: int, classes: int) -> Found:
     """Whether heads and partitions divide the feature dimension, and shortlists are no longer than the classes."""
     for name, module in modules.items():
+        if module.context in RIVALS:
+            continue
         try:
             check_partitions(features, module.partitions)
         except ValueError as error:

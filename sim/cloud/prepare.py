@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from iciia.adapters.source import Source
 from iciia.cloud.features import FeatureStore
-from iciia.contexts.iciia import ICIIA
+from iciia.contexts.module import Module
 from sim.cache import Cache
 from sim.cloud.features import from_features, from_images
 from sim.cloud.keys import platform_key
@@ -38,7 +38,7 @@ class CloudArtifact:
 
     classes: Classes
     test: FeatureStore
-    modules: dict[str, ICIIA]
+    modules: dict[str, Module]
     split: dict[str, int]
     backbone_macs: int | None
     source: Source

@@ -39,6 +39,11 @@ def _in_time(spec: CloudSpec, cloud: CloudFeatures) -> bool:
     return timed and spec.clients.source == "natural" and spec.clients.order.chosen(timed) == "time"
 
 
+def trained_on_superclasses(spec: CloudSpec) -> bool:
+    """Whether what is trained here meets clients of one superclass at a time, and so learns which classes belong together."""
+    return spec.clients.source == "drawn" and spec.clients.subset.classes == "superclass"
+
+
 def sampler(
     spec: CloudSpec, settings: ModuleSettings, cloud: CloudFeatures, part: str
 ) -> Callable[[np.random.Generator, int], NDArray[np.int64]]:

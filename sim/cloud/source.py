@@ -1,14 +1,16 @@
 """What the cloud tells every adapter: measured on the calibration part."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from iciia.adapters.hmm import choose_persistence
 from iciia.adapters.prompt import CLOUD_STEPS, EMBEDDING, train_prompt_layer
 from iciia.adapters.source import Source, source_prior
-from iciia.cloud.calibration import confusion_matrix, fit_temperature
+from iciia.cloud.calibration import confusion_matrix, fit_temperature, within_class_covariance
 from iciia.counter import generator
 from sim.cache import Cache
 from sim.cloud.features import CloudFeatures
@@ -31,7 +33,7 @@ def make_source(spec: CloudSpec, cloud: CloudFeatures, cache: Cache, stage: Stag
         return Source(
             cloud.train.feature_dim, classes, temperature, np.full(classes, 1 / classes), nothing, weight, bias
         )
-    return Source(
+    source = Source(
         cloud.train.feature_dim,
         classes,
         temperature,
@@ -40,7 +42,32 @@ def make_source(spec: CloudSpec, cloud: CloudFeatures, cache: Cache, stage: Stag
         weight,
         bias,
         _prompt_layer(spec, cloud, cache, stage),
+        cloud.classes.superclass,
+        _covariance(spec, cloud),
     )
+    return replace(source, persistence=_persistence(spec, cloud, source))
+
+
+def _covariance(spec: CloudSpec, cloud: CloudFeatures) -> NDArray[np.float32] | None:
+    """How features lie around their class's mean on the part that modules are trained with; None if no adapter asks for it."""
+    if not spec.covariance:
+        return None
+    part = cloud.parts["module"]
+    return within_class_covariance(cloud.train.gather(part)[0].numpy(), np.asarray(cloud.train.labels)[part])
+
+
+VALIDATION_CLIENTS = 32
+
+
+def _persistence(spec: CloudSpec, cloud: CloudFeatures, source: Source) -> float | None:
+    """How likely the next image is to be of the same class, by streams like those that modules are validated with; None if no
+    adapter asks for it."""
+    if not spec.persistence:
+        return None
+    rng = generator(spec.seed, "persistence")
+    images = sampler(spec, ModuleSettings(), cloud, "validation")(rng, VALIDATION_CLIENTS)
+    labels = torch.from_numpy(np.asarray(cloud.train.labels)[images])
+    return choose_persistence(cloud.train.gather(images)[1], labels, source)
 
 
 PROMPT_CLIENTS = ModuleSettings(recipe="paper", length=32)

@@ -33,6 +33,8 @@ class CloudSpec:
         seed: The seed of training and of the data's split.
         stream_seed: The seed of the streams, of which cameras are part.
         prompts: Whether some adapter takes prompts, whose layer is trained here.
+        covariance: Whether some adapter takes the covariance of the features.
+        persistence: Whether some adapter takes how likely the next image is to be of the same class.
     """
 
     data: Data
@@ -43,6 +45,8 @@ class CloudSpec:
     seed: int
     stream_seed: int
     prompts: bool
+    covariance: bool
+    persistence: bool
 
     @property
     def device(self) -> torch.device:

@@ -7,19 +7,20 @@ from iciia.adapters import (
     ADAPTERS,
     Adapter,
     BackboneAdapter,
-    FeedForwardAdapter,
     IciiaAdapter,
     OracleAdapter,
 )
 from iciia.adapters.source import Source
 from iciia.banks.storage import STORAGES
 from iciia.contexts.iciia import ICIIA
+from iciia.contexts.module import Module
 from iciia.imports import import_class
 from iciia.policies import make_policy
 from sim.scenario.adapters import (
     AnyAdapterSettings,
     FfAdapterSettings,
     IciiaAdapterSettings,
+    ModuleAdapterSettings,
     OwnAdapterSettings,
     T3aAdapterSettings,
     Variant,
@@ -29,7 +30,7 @@ from sim.scenario.adapters import (
 
 
 def build_adapters(
-    settings: list[AnyAdapterSettings], modules: Mapping[str, ICIIA], source: Source
+    settings: list[AnyAdapterSettings], modules: Mapping[str, Module], source: Source
 ) -> dict[str, Adapter]:
     """Makes the adapters of a scenario, by name and in order."""
     adapters: dict[str, Adapter] = {}
@@ -40,7 +41,7 @@ def build_adapters(
 
 
 def build_adapter(
-    settings: AnyAdapterSettings, variant: Variant, modules: Mapping[str, ICIIA], source: Source
+    settings: AnyAdapterSettings, variant: Variant, modules: Mapping[str, Module], source: Source
 ) -> Adapter:
     """Makes one adapter.
 
@@ -48,13 +49,15 @@ def build_adapter(
         ValueError: A number is out of range, or the source does not know what the adapter needs.
     """
     if isinstance(settings, IciiaAdapterSettings):
-        bank = settings.bank
+        bank, module = settings.bank, modules[settings.module]
+        assert isinstance(module, ICIIA)  # validated
         policy = make_policy(bank.policy.kind, bank.policy.arguments)
-        return IciiaAdapter(
-            modules[settings.module], int(variant or 0), STORAGES[bank.storage], policy, bank.diagnostics
-        )
-    if isinstance(settings, FfAdapterSettings):
-        return FeedForwardAdapter(modules[settings.module])
+        return IciiaAdapter(module, int(variant or 0), STORAGES[bank.storage], policy, bank.diagnostics)
+    if isinstance(settings, FfAdapterSettings | ModuleAdapterSettings):
+        of_module: Any = ADAPTERS[settings.kind]
+        limits = {} if variant is None else {"capacity": variant}
+        trained: Adapter = of_module(modules[settings.module], **limits)
+        return trained
     if isinstance(settings, OwnAdapterSettings):
         return make_own(settings.kind, settings.arguments, source)
     if settings.kind == "backbone":

@@ -20,7 +20,9 @@ def adapter_problems(adapters: Sequence[AnyAdapterSettings], data: Images | Feat
     known = isinstance(data, Images) or data.classifier is not None
     for index, adapter in enumerate(adapters):
         key: Key = ("adapters", index)
-        if adapter.kind in ("t3a", "finetuned_head") and not known:
+        if adapter.kind == "superclass_filter" and data.classes.superclass is None:
+            yield key, "superclass_filter needs superclasses, and the data have none; remove it"
+        if adapter.kind in ("t3a", "finetuned_head", "adapt", "stata") and not known:
             yield (
                 key,
                 f"{adapter.kind} needs the backbone's classifier; give classifier_weight [C, D] (and classifier_bias [C]) in the "
@@ -51,6 +53,8 @@ def bank_problems(
     for adapter in adapters:
         if isinstance(adapter, IciiaAdapterSettings) and adapter.module in modules:
             module = modules[adapter.module]
+            if module.context == "icrm" or module.context == "arm_cml":  # no module for a bank, which is told elsewhere
+                continue
             size = vector_bytes(features, STORAGES[adapter.bank.storage])
             vectors = bank_vectors(module.context, module.layers)
             numbers += sum(capacities(adapter)) * vectors * size

@@ -23,6 +23,7 @@ class CohortResult:
         protocol: By which they were predicted.
         plan: Their class priors.
         staleness: What attention used, float32 [3, K, T], of adapters with diagnostics by name; see `sim.cohort.staleness`.
+        alarms: At which images it said that the classes had changed, bool [K, T], of adapters that detect drifts by name.
         segments: Segment of the plan at each step, int64 [K, T].
         images: Image seen at each step, int64 [K, T].
         labels: Its class, int64 [K, T], or whether each attribute is there, int64 [K, T, C].
@@ -41,6 +42,7 @@ class CohortResult:
     protocol: str
     plan: Plan
     staleness: Mapping[str, NDArray[np.float32]]
+    alarms: Mapping[str, NDArray[np.bool_]]
     segments: NDArray[np.int64]
     images: NDArray[np.int64]
     labels: NDArray[np.int64]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from iciia.adapters import Adapter, Chunk, IciiaAdapter
 from iciia.adapters.source import Source
 from iciia.cloud.features import FeatureStore
-from iciia.contexts.iciia import ICIIA
+from iciia.contexts.module import Module
 from sim.cloud.live import LiveStore
 from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import PredictionFailedAt, predict_sets, steps_together
@@ -55,7 +55,7 @@ class Job:
     seed: int
     superclass: NDArray[np.int64] | None
     store: FeatureStore
-    modules: Mapping[str, ICIIA]
+    modules: Mapping[str, Module]
     source: Source
     owners: NDArray[np.int64] | None = None
     times: NDArray[np.float64] | None = None
@@ -151,6 +151,7 @@ class CohortSimulator:
         plan, lengths = self.stream.plan(clients), self.stream.lengths(clients)
         states = {name: adapter.start(clients, self.job.seed) for name, adapter in self.adapters.items() if streaming}
         pieces = []
+        alarms: dict[str, list[NDArray[np.bool_]]] = {}
         met: list[NDArray[np.int64]] = []
         diagnosed: dict[str, list[NDArray[np.float32]]] = {
             name: []
@@ -189,6 +190,8 @@ class CohortSimulator:
                     raise PredictionFailed(name, failed.step, failed.cause) from failed.cause
                 except Exception as error:
                     raise PredictionFailed(name, chunk.step, error) from error
+                if streaming and adapter.alarms is not None:
+                    alarms.setdefault(name, []).append(adapter.alarms[kept])
                 if name in diagnosed:
                     used = measure_staleness(adapter, chunk.step, chunk.segments, met, subsets)
                     diagnosed[name].append(used[:, kept])
@@ -198,7 +201,10 @@ class CohortSimulator:
         staleness = {name: np.concatenate(parts, axis=2) for name, parts in diagnosed.items()}
         clients, lengths = clients[kept], lengths[kept]
         owners = self.stream.owner(clients)
-        return CohortResult(cohort, clients, owners, lengths, self.job.protocol, plan.rows(kept), staleness, *joined)
+        detected = {name: np.concatenate(parts, axis=1) for name, parts in alarms.items()}
+        return CohortResult(
+            cohort, clients, owners, lengths, self.job.protocol, plan.rows(kept), staleness, detected, *joined
+        )
 
 
 class PredictionFailed(Exception):

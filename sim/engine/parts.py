@@ -9,7 +9,7 @@ from sim.cloud.spec import CloudSpec
 from sim.cohort.simulator import Job
 from sim.engine.collector import Layout
 from sim.report import schema
-from sim.scenario.adapters import adapter_name, capacities, expand
+from sim.scenario.adapters import HmmAdapterSettings, adapter_name, capacities, expand
 from sim.scenario.scenario import Scenario
 from sim.stage import StageProgress
 
@@ -25,6 +25,8 @@ def cloud_spec(scenario: Scenario) -> CloudSpec:
         seed=scenario.cloud_seed,
         stream_seed=scenario.seed,
         prompts=any(adapter.kind == "prompt" for adapter in scenario.adapters),
+        covariance=any(adapter.kind == "adapt" for adapter in scenario.adapters),
+        persistence=any(isinstance(one, HmmAdapterSettings) and one.persistence is None for one in scenario.adapters),
     )
 
 

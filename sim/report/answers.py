@@ -25,8 +25,8 @@ Part = Iterator[tuple[str, str, int, str, float]]
 
 
 def answer_sums(result: CohortResult, adapters: Sequence[str], window: int) -> Part:
-    """A cohort's part of the sums: how many clients have which accuracy, and which gain over the backbone; and what attention used,
-    by windows of images since the last drift."""
+    """A cohort's part of the sums: how many clients have which accuracy, and which gain over the backbone; and what attention
+    used, by windows of images since the last drift."""
     accuracy = result.correct.sum(axis=2) / result.lengths  # [A, K]
     gain = accuracy - accuracy[adapters.index("backbone")]
     for a, name in enumerate(adapters):
@@ -59,10 +59,6 @@ def answers(
         summary: Rows of the summary.
         drift_metrics: Rows of drops and recoveries.
     """
-    counts: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
-    for (table, name, key, measure), value in sums.items():
-        if table == "answers":
-            counts[name, measure][key] = int(value)
     at_drifts = {str(row["adapter"]): row for row in drift_metrics if row["point"] == "drift"}
     seen = [row for row in summary if row["sees"] == "images"]
     frontiers = {cost: _frontier(seen, cost) for cost in ("state_bytes", "macs_per_image")}
@@ -80,7 +76,7 @@ def answers(
                 "storage": str(adapter.storage).removeprefix("torch.") if isinstance(adapter, IciiaAdapter) else None,
                 **{
                     key: row[key]
-                    for key in ("bank_capacity", "sees", "accuracy", "gain", "gain_ci_low", "gain_ci_high")
+                    for key in ("bank_capacity", "sees", "knows", "accuracy", "gain", "gain_ci_low", "gain_ci_high")
                 },
                 **{key: row[key] for key in ("state_bytes", "macs_per_image")},
                 "on_bytes_frontier": name in frontiers["state_bytes"],
@@ -88,8 +84,7 @@ def answers(
                 "smallest_within_a_point": name in smallest,
                 "drop": at_drifts[name]["drop"],
                 "recovery_images": at_drifts[name]["recovery"],
-                "worst_decile_accuracy": worst_decile(counts[name, "accuracy"]) / STEPS_OF_ACCURACY,
-                "worst_decile_gain": worst_decile(counts[name, "gain"]) / STEPS_OF_ACCURACY,
+                **{key: row[key] for key in ("worst_decile_accuracy", "worst_decile_gain")},
             }
         )
     return rows
@@ -140,6 +135,20 @@ def _smallest(rows: Rows) -> set[str]:
         best = max(float(str(row["accuracy"])) for row in members)
         near = [row for row in members if float(str(row["accuracy"])) >= best - POINT]
         found.add(str(min(near, key=lambda row: int(str(row["bank_capacity"])))["adapter"]))
+    return found
+
+
+def worst_clients(sums: Mapping[tuple[str, str, int, str], float], name: str) -> dict[str, float]:
+    """Accuracy and gain of an adapter's worst client, and of the worst tenth of the clients, each by its own measure."""
+    found = {}
+    for measure in ("accuracy", "gain"):
+        counts = {
+            key: int(value)
+            for (table, of, key, one), value in sums.items()
+            if (table, of, one) == ("answers", name, measure)
+        }
+        found[f"worst_client_{measure}"] = min(counts) / STEPS_OF_ACCURACY
+        found[f"worst_decile_{measure}"] = worst_decile(counts) / STEPS_OF_ACCURACY
     return found
 
 

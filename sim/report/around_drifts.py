@@ -21,6 +21,7 @@ class Drifts:
         step: Its first step.
         before: First step of the window before it, cut at the drift before.
         after: End of the horizon after it, cut at the next drift.
+        following: The next drift, or the stream's end.
     """
 
     row: NDArray[np.int64]
@@ -28,6 +29,7 @@ class Drifts:
     step: NDArray[np.int64]
     before: NDArray[np.int64]
     after: NDArray[np.int64]
+    following: NDArray[np.int64]
 
     @staticmethod
     def of(result: CohortResult, window: int, horizon: int) -> "Drifts":
@@ -36,7 +38,8 @@ class Drifts:
         same = row[1:] == row[:-1]
         previous = np.where(np.append(False, same), np.append(0, step[:-1]), 0)
         following = np.where(np.append(same, False), np.append(step[1:], 0), result.lengths[row])
-        return Drifts(row, segment, step, np.maximum(previous, step - window), np.minimum(following, step + horizon))
+        before, after = np.maximum(previous, step - window), np.minimum(following, step + horizon)
+        return Drifts(row, segment, step, before, after, following)
 
     def where(self, kept: NDArray[np.bool_]) -> "Drifts":
         """Some of them."""
@@ -51,7 +54,7 @@ class Drifts:
         same = row[1:] == row[:-1]
         stop = np.where(np.append(same, False), np.append(start[1:], 0), lengths[row])
         step = stop - horizon
-        found = Drifts(row, np.zeros_like(row), step, step - window, stop)
+        found = Drifts(row, np.zeros_like(row), step, step - window, stop, stop)
         return found.where(step - window >= start)
 
 

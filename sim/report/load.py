@@ -160,6 +160,11 @@ class Report:
         return self.table("drift_metrics")
 
     @cached_property
+    def detections(self) -> pd.DataFrame:
+        """A row for each detector of drifts, adapters and controls."""
+        return self.table("detections")
+
+    @cached_property
     def classes(self) -> pd.DataFrame:
         """A row for each adapter and true class."""
         return self.table("classes")
@@ -220,6 +225,7 @@ def rendered(report: Report) -> RichTable:
     # a stream is what people expect; whatever else it is has to be said
     told = ["protocol"] if (frame.protocol != "stream").any() and "protocol" not in swept else []
     labelled = ["sees"] if (frame.sees == "past_labels").any() else []
+    labelled += ["knows"] if (frame.knows.eq("superclasses") & frame.module.isna()).any() else []  # by a list
     keys = (*swept, *told, "adapter", *labelled)
     for name in keys:
         table.add_column(name, no_wrap=True)

@@ -7,6 +7,7 @@ import pyarrow as pa
 from sim.cohort.result import CohortResult
 from sim.report.answers import answer_sums
 from sim.report.around_drifts import Drifts
+from sim.report.detections import detection_sums
 from sim.report.measures import adapter_sums, aligned_sums, calibration_sums, class_sums, metric_sums
 from sim.report.rows import client_rows, drift_rows, event_rows, window_rows
 from sim.report.sums import Sums
@@ -47,6 +48,7 @@ def cohort_tables(
         metric_sums(result, correct, adapters, drifts, window, horizon),
         audit_sums(result.plan, result.images, result.labels, result.lengths, window, largest_bank),
         answer_sums(result, adapters, window),
+        detection_sums(result, drifts),
     ):
         for table, adapter, key, measure, value in part:
             sums[table, adapter, key, measure] = float(value)

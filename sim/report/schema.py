@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
-"""1: before there were natural clients, attributes and protocols."""
+SCHEMA_VERSION = 3
+"""1: before there were natural clients, attributes and protocols. 2: before tables said what adapters know and scored detectors."""
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
@@ -82,24 +82,27 @@ TABLES: Mapping[str, Table] = {
     "summary": Table(
         _schema(
             adapter=pa.string(), protocol=pa.string(), kind=pa.string(), module=pa.string(), bank_capacity=pa.int64(),
-            sees=pa.string(), clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(), accuracy_client_mean=pa.float64(),
-            accuracy_ci_low=pa.float64(), accuracy_ci_high=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
-            gain_ci_high=pa.float64(), accuracy_before_drift=pa.float64(), accuracy_after_drift=pa.float64(),
-            nll=pa.float64(), ece=pa.float64(), top5_accuracy=pa.float64(), macro_accuracy=pa.float64(),
-            kappa_temporal=pa.float64(), macs_per_image=pa.int64(), state_bytes=pa.int64(),
+            sees=pa.string(), knows=pa.string(), clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(),
+            accuracy_client_mean=pa.float64(), accuracy_ci_low=pa.float64(), accuracy_ci_high=pa.float64(), gain=pa.float64(),
+            gain_ci_low=pa.float64(), gain_ci_high=pa.float64(), worst_client_accuracy=pa.float64(),
+            worst_client_gain=pa.float64(), worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
+            accuracy_before_drift=pa.float64(), accuracy_after_drift=pa.float64(), nll=pa.float64(), ece=pa.float64(),
+            top5_accuracy=pa.float64(), macro_accuracy=pa.float64(), kappa_temporal=pa.float64(), macs_per_image=pa.int64(),
+            state_bytes=pa.int64(),
         ),
         False,
-        "an adapter; sees is what it is shown beside images; accuracy is pooled over images, the client mean and the gain "
-        "(paired by client) have 95 % t-intervals over clients, before and after are a window's worth of images on each "
+        "an adapter; sees is what it is shown beside images, knows what it was told of clients beforehand; accuracy is pooled over "
+        "images, the client mean and the gain (paired by client) have 95 % t-intervals over clients, "
+        "before and after are a window's worth of images on each "
         "side of the drifts; nll, ece and top5_accuracy are null where an adapter's scores do not tell them, "
         "macro_accuracy is the mean over the classes that were met, and kappa_temporal is (accuracy - a) / (1 - a) with a "
         "the accuracy of repeating the previous label",
     ),
     "overhead": Table(
         _schema(
-            adapter=pa.string(), kind=pa.string(), bank_capacity=pa.int64(), sees=pa.string(), macs_per_image=pa.int64(),
-            macs_module=pa.int64(), parameters=pa.int64(), state_bytes=pa.int64(), macs_training=pa.int64(),
-            backbone_macs=pa.int64(), macs_share=pa.float64(),
+            adapter=pa.string(), kind=pa.string(), bank_capacity=pa.int64(), sees=pa.string(), knows=pa.string(),
+            macs_per_image=pa.int64(), macs_module=pa.int64(), parameters=pa.int64(), state_bytes=pa.int64(),
+            macs_training=pa.int64(), backbone_macs=pa.int64(), macs_share=pa.float64(),
         ),
         False,
         "an adapter's cost on the device by formula, per image and per client at a full bank; macs_training once for each client",
@@ -120,6 +123,17 @@ TABLES: Mapping[str, Table] = {
         "before, the lowest window after, their difference and the images until it is back at 90 % (null if beyond the horizon); "
         "censored points have the next drift or the stream's end inside the horizon; client_drop is the mean of single clients",
     ),
+    "detections": Table(
+        _schema(
+            adapter=pa.string(), detector=pa.string(), drifts=pa.int64(), detected=pa.float64(), recall=pa.float64(),
+            delay=pa.float64(), images=pa.int64(), alarms=pa.float64(), false_alarms=pa.float64(),
+            false_alarms_per_1000=pa.float64(),
+        ),
+        False,
+        "a detector of drifts: an adapter that detects, or a control that looks at nothing; an alarm detects a drift if it is the "
+        "first from the drift on, within the horizon and before the next drift, and every other alarm is false; empty if no "
+        "adapter detects",
+    ),
     "classes": Table(
         _schema(
             adapter=pa.string(), protocol=pa.string(), class_index=pa.int64(), class_name=pa.string(), superclass=pa.string(),
@@ -139,11 +153,10 @@ TABLES: Mapping[str, Table] = {
     "answers": Table(
         _schema(
             adapter=pa.string(), protocol=pa.string(), bank=pa.string(), policy=pa.string(), storage=pa.string(),
-            bank_capacity=pa.int64(), sees=pa.string(), accuracy=pa.float64(), gain=pa.float64(), gain_ci_low=pa.float64(),
-            gain_ci_high=pa.float64(), state_bytes=pa.int64(), macs_per_image=pa.int64(),
-            on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(),
-            smallest_within_a_point=pa.bool_(), drop=pa.float64(), recovery_images=pa.int64(),
-            worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
+            bank_capacity=pa.int64(), sees=pa.string(), knows=pa.string(), accuracy=pa.float64(), gain=pa.float64(),
+            gain_ci_low=pa.float64(), gain_ci_high=pa.float64(), state_bytes=pa.int64(), macs_per_image=pa.int64(),
+            on_bytes_frontier=pa.bool_(), on_macs_frontier=pa.bool_(), smallest_within_a_point=pa.bool_(), drop=pa.float64(),
+            recovery_images=pa.int64(), worst_decile_accuracy=pa.float64(), worst_decile_gain=pa.float64(),
         ),
         False,
         "an adapter; frontiers are over all adapters that see images alone, smallest_within_a_point over the capacities of one "

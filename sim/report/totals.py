@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from iciia.adapters import Adapter
 from sim.data import Classes
 from sim.report import schema
-from sim.report.answers import answers, staleness
+from sim.report.answers import answers, staleness, worst_clients
+from sim.report.detections import detections
 from sim.report.drift_metrics import curve_metrics
 from sim.report.intervals import t_interval
 from sim.report.measures import CALIBRATION_BINS
@@ -70,6 +71,7 @@ def final_tables(
         ),
         "calibration": schema.make("calibration", calibration),
         "answers": schema.make("answers", answers(sums, adapters, summary, drift_metrics)),
+        "detections": schema.make("detections", detections(sums, list(adapters))),
         "staleness": schema.make("staleness", staleness(sums, window)),
         "audit": schema.make("audit", audit_rows(sums, classes, split)),
     }
@@ -102,6 +104,7 @@ def _summary(sums: Sums, adapters: Mapping[str, Adapter], modules: ADAPTER_MODUL
                 "module": modules[name],
                 "bank_capacity": adapter.capacity,
                 "sees": adapter.sees,
+                "knows": adapter.knows,
                 "clients": int(clients),
                 "images": int(value["images"]),
                 "accuracy": value["correct"] / value["images"],
@@ -111,6 +114,7 @@ def _summary(sums: Sums, adapters: Mapping[str, Adapter], modules: ADAPTER_MODUL
                 "gain": value["gain"] / clients,
                 "gain_ci_low": _finite(gain_low),
                 "gain_ci_high": _finite(gain_high),
+                **worst_clients(sums, name),
                 "accuracy_before_drift": _ratio(value["correct_before"], value["images_before"]),
                 "accuracy_after_drift": _ratio(value["correct_after"], value["images_after"]),
                 "nll": _finite(value["nll"] / value["images"]) if "nll" in value else None,
@@ -156,6 +160,7 @@ def _overhead(adapters: Mapping[str, Adapter], backbone_macs: int | None) -> Row
                 "kind": adapter.kind,
                 "bank_capacity": adapter.capacity,
                 "sees": adapter.sees,
+                "knows": adapter.knows,
                 "macs_per_image": cost.macs_per_image,
                 "macs_module": cost.macs_module,
                 "parameters": cost.parameters,

@@ -11,10 +11,13 @@ from iciia.policies import make_policy
 from sim.scenario.adapters import (
     AnyAdapterSettings,
     BankSettings,
+    HmmAdapterSettings,
     IciiaAdapterSettings,
     LameAdapterSettings,
+    ModuleAdapterSettings,
     OwnAdapterSettings,
     PlainAdapterSettings,
+    StataAdapterSettings,
     WindowAdapterSettings,
     adapter_name,
     capacities,
@@ -22,7 +25,7 @@ from sim.scenario.adapters import (
     module_of,
 )
 from sim.scenario.file import Key
-from sim.scenario.modules import ModuleSettings
+from sim.scenario.modules import RIVALS, ModuleSettings, kind_of
 from sim.scenario.sections import Found, Sections
 from sim.scenario.wording import not_one_of, shown
 
@@ -46,8 +49,10 @@ def check_adapters(sections: Sections) -> Found:
             if wanted not in modules:
                 undefined = f"got {shown(wanted)}, and `modules` is empty; define it there"
                 yield (*key, "module"), not_one_of(wanted, list(modules)) if modules else undefined
-            elif (modules[wanted].context == "none") != (adapter.kind == "ff"):
-                yield (*key, "module"), _WRONG_CONTEXT[adapter.kind]
+            elif adapter.kind != kind_of(modules[wanted].context):
+                yield (*key, "module"), _wrong_context(adapter.kind, modules[wanted].context)
+            elif isinstance(adapter, ModuleAdapterSettings) and adapter.kind == "icrm":
+                yield from _position_problems((*key, "capacity"), capacities(adapter), modules[wanted].positions)
             elif isinstance(adapter, IciiaAdapterSettings):
                 yield from _module_bank_problems((*key, "bank"), adapter.bank, modules[wanted])
         yield from _setting_problems(key, adapter)
@@ -59,10 +64,24 @@ def check_adapters(sections: Sections) -> Found:
             names[name] = index
 
 
-_WRONG_CONTEXT = {
-    "iciia": "has context none and attends to nothing; set kind: ff, or give a module of another context",
-    "ff": "has a context to attend to, and ff takes none; set kind: iciia, or give a module of context none",
-}
+def _position_problems(key: Key, wanted: list[int], positions: int) -> Found:
+    """Whether a module of context icrm has a position for each image of a context."""
+    largest = max(wanted, default=0)
+    if largest >= positions:
+        yield (
+            key,
+            f"got {largest}, and with the target that is more than the module's positions ({positions}); lower it",
+        )
+
+
+def _wrong_context(kind: str, context: str) -> str:
+    """What to say of a module of a context that an adapter of a kind does not take."""
+    if kind == "iciia" and context == "none":
+        return "has context none and attends to nothing; set kind: ff, or give a module of another context"
+    if kind == "ff" and context not in RIVALS:
+        return "has a context to attend to, and ff takes none; set kind: iciia, or give a module of context none"
+    wanted = {"iciia": "stream or set", "ff": "none"}.get(kind, kind)
+    return f"has context {context}; set kind: {kind_of(context)}, or give a module of context {wanted}"
 
 
 def _setting_problems(key: Key, adapter: AnyAdapterSettings) -> Found:
@@ -77,7 +96,7 @@ def _setting_problems(key: Key, adapter: AnyAdapterSettings) -> Found:
             check_arguments(adapter.kind, adapter.arguments)
         except ValueError as error:
             yield (*key, "kind" if "cannot be imported" in str(error) else "arguments"), str(error)
-    elif isinstance(adapter, LameAdapterSettings | WindowAdapterSettings):
+    elif isinstance(adapter, LameAdapterSettings | WindowAdapterSettings | HmmAdapterSettings | StataAdapterSettings):
         for capacity in capacities(adapter):
             try:
                 ADAPTERS[adapter.kind](Source.blank(1, 2), capacity)  # type: ignore[call-arg]

@@ -64,11 +64,27 @@ class FfAdapterSettings(Settings):
     """What reports call it; `ff` if left out."""
 
 
-class PlainAdapterSettings(Settings):
-    """Adapters with nothing to set. backbone: the backbone alone. oracle: told which classes its client can meet now. oracle_prior:
-    told how likely each is. last_label: repeats the previous true label, blind."""
+class ModuleAdapterSettings(Settings):
+    """Modules that are no ICIIA: rivals that are trained on the same sequences."""
 
-    kind: Literal["backbone", "oracle", "oracle_prior", "last_label"]
+    kind: Literal["icrm", "arm_cml"]
+    module: str
+    """Name of one of the `modules`, of that context."""
+    capacity: Capacities | None = None
+    """Most images that the target is beside; a list makes an adapter of each. Left out: all that icrm has positions for, and
+    all that came before for arm_cml."""
+    name: AdapterName | None = None
+    """What reports call it, before the capacity; its kind if left out."""
+
+
+class PlainAdapterSettings(Settings):
+    """Adapters with nothing to set. backbone: the backbone alone. oracle: told which classes its client can meet now.
+    oracle_prior: told how likely each is. last_label: repeats the previous true label, blind. cofa: asks the backbone about the
+    mean of an image and the one before as well. fth: the class prior, solved from all images so far. tda: likeness to the
+    surest images of each class.
+    adapt: Gaussians around their means."""
+
+    kind: Literal["backbone", "oracle", "oracle_prior", "last_label", "cofa", "fth", "tda", "adapt"]
 
 
 class WindowAdapterSettings(Settings):
@@ -81,6 +97,52 @@ class WindowAdapterSettings(Settings):
     """Most images before this one; a list makes an adapter of each."""
     name: AdapterName | None = None
     """What reports call it, before the capacity; its kind if left out."""
+
+
+class SuperclassFilterAdapterSettings(Settings):
+    """A filter over the superclasses of the data, which it is told."""
+
+    kind: Literal["superclass_filter"]
+    hazard: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """h, how likely a client is to change its superclass from one image to the next."""
+    name: AdapterName | None = None
+    """What reports call it; `superclass_filter` if left out."""
+
+
+class HmmAdapterSettings(Settings):
+    """A filter over classes: the next image is of the same class, or drawn anew from the class prior of a window."""
+
+    kind: Literal["hmm"]
+    capacity: Capacities = 64
+    """Most images before this one; a list makes an adapter of each."""
+    persistence: Annotated[float, Field(ge=0, le=1)] | None = None
+    """rho, how likely the next image is to be of the same class; chosen in the cloud on validation streams if left out."""
+    name: AdapterName | None = None
+    """What reports call it, before the capacity; `hmm` if left out."""
+
+
+class FlhFtlAdapterSettings(Settings):
+    """The class prior, solved from as much of the history as has paid."""
+
+    kind: Literal["flh_ftl"]
+    experts: PositiveInt = 12
+    """The most histories that are weighed against each other."""
+    name: AdapterName | None = None
+    """What reports call it; `flh_ftl` if left out."""
+
+
+class StataAdapterSettings(Settings):
+    """Gaussians of each class over a window, held to the classifier."""
+
+    kind: Literal["stata"]
+    capacity: Capacities = 64
+    """Most images before this one; a list makes an adapter of each."""
+    anchor: PositiveFloat = 1.0
+    """alpha, how many images count as much as the classifier."""
+    softness: PositiveFloat = 50.0
+    """What log-likelihoods of features are divided by, as published; less lets features say more."""
+    name: AdapterName | None = None
+    """What reports call it, before the capacity; `stata` if left out."""
 
 
 class KnnAdapterSettings(Settings):
@@ -152,8 +214,13 @@ _Known = (
     | KnnAdapterSettings
     | LameAdapterSettings
     | T3aAdapterSettings
+    | SuperclassFilterAdapterSettings
+    | HmmAdapterSettings
+    | FlhFtlAdapterSettings
+    | StataAdapterSettings
     | IciiaAdapterSettings
     | FfAdapterSettings
+    | ModuleAdapterSettings
     | LabelledAdapterSettings
 )
 AnyAdapterSettings = _Known | OwnAdapterSettings
@@ -182,6 +249,15 @@ def adapter_from(folder: Path, adapter: AnyAdapterSettings) -> AnyAdapterSetting
     return adapter
 
 
+_Windowed = (
+    WindowAdapterSettings
+    | KnnAdapterSettings
+    | LameAdapterSettings
+    | HmmAdapterSettings
+    | StataAdapterSettings
+    | ModuleAdapterSettings
+)
+
 Variant = int | str | None
 """The one value that an adapter takes of a list in its settings: a capacity, or a number of supports."""
 
@@ -193,9 +269,7 @@ def expand(settings: AnyAdapterSettings) -> list[Variant]:
         found = settings.bank.capacity
     elif isinstance(settings, T3aAdapterSettings):
         found = settings.supports
-    elif not isinstance(
-        settings, PlainAdapterSettings | FfAdapterSettings | LabelledAdapterSettings | OwnAdapterSettings
-    ):
+    elif isinstance(settings, _Windowed):
         found = settings.capacity
     return list(found) if isinstance(found, list) else [found]
 
@@ -208,7 +282,11 @@ def capacities(settings: AnyAdapterSettings) -> list[int]:
 
 def module_of(settings: AnyAdapterSettings) -> str | None:
     """Name of the module that its adapters use."""
-    return settings.module if isinstance(settings, IciiaAdapterSettings | FfAdapterSettings) else None
+    return (
+        settings.module
+        if isinstance(settings, IciiaAdapterSettings | FfAdapterSettings | ModuleAdapterSettings)
+        else None
+    )
 
 
 def adapter_name(settings: AnyAdapterSettings, variant: Variant) -> str:

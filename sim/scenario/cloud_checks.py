@@ -3,6 +3,7 @@
 from iciia.cloud.train import BLOCK
 from sim.scenario.data import HuggingfaceData, ImageFolderData, ImageTableData
 from sim.scenario.file import Key
+from sim.scenario.modules import NOT_READ, RIVALS, ModuleSettings
 from sim.scenario.sections import Found, Sections
 
 FEATURE_KINDS = ("features", "synthetic")
@@ -56,6 +57,13 @@ def check_modules(sections: Sections) -> Found:
     """What does not go together in a module."""
     for name, module in (sections.get("modules") or {}).items():
         key: Key = ("modules", name)
+        for setting in NOT_READ[module.context]:
+            if getattr(module, setting) != ModuleSettings.model_fields[setting].get_default():
+                yield (*key, setting), f"says nothing about a module of context {module.context}; remove it"
+        if module.context in RIVALS and module.recipe == "paper":
+            yield (*key, "recipe"), f"trains on sets, and {module.context} takes sequences; set recipe: stream"
+        if module.context == "icrm" and module.width % module.heads:
+            yield (*key, "heads"), f"got {module.heads}, which does not divide the width {module.width}"
         if module.context == "set" and module.recipe == "stream":
             yield (*key, "recipe"), "the set context is trained on sets; set recipe: paper, or context: stream"
         if module.shortlist is not None and module.head == "replaced":

@@ -10,9 +10,10 @@ from sim.scenario.base import PositiveFloat, PositiveInt, Settings
 class ModuleSettings(Settings):
     """An ICIIA module and how it is trained."""
 
-    context: Literal["stream", "set", "none"] = "stream"
+    context: Literal["stream", "set", "none", "icrm", "arm_cml"] = "stream"
     """stream: each image attends to itself and to what the bank held when it arrived, keys and values computed once. set: the
-    paper's; target and bank attend to each other, computed anew for each target. none: no attention, no bank."""
+    paper's; target and bank attend to each other, computed anew for each target. none: no attention, no bank. icrm, arm_cml: not
+    ICIIA but rivals that are trained likewise, for the adapters of these kinds; icrm as published has layers: 12, dropout: 0."""
     head: Literal["residual", "replaced"] = "residual"
     """residual: a correction, zero at the start, of the backbone's logits. replaced: the paper's; a new classifier."""
     shortlist: PositiveInt | None = None
@@ -24,9 +25,13 @@ class ModuleSettings(Settings):
     layers: PositiveInt = 2
     """Encoder layers, L."""
     heads: PositiveInt = 4
-    """Attention heads, H; must divide the feature dimension."""
+    """Attention heads, H; must divide the feature dimension, or the width of icrm."""
     partitions: PositiveInt = 16
     """Partitions of every projection, P; must divide the feature dimension."""
+    width: PositiveInt = 128
+    """icrm and arm_cml: numbers that they keep of an image, E; the heads of icrm must divide it."""
+    positions: PositiveInt = 100
+    """icrm: most images in a context, the target's included."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Dropout while training."""
     recipe: Literal["stream", "paper"] = "stream"
@@ -49,3 +54,19 @@ class ModuleSettings(Settings):
     selection: Literal["one_standard_error", "best"] = "one_standard_error"
     """Which weights are kept. best: those of the best validation loss. one_standard_error: likewise, but a residual head stays the
     backbone, as which it starts, unless it saves more than one standard error of the loss, over the distinct validation images."""
+
+
+RIVALS = ("icrm", "arm_cml")
+"""Contexts of modules that are not ICIIA's; each is the kind of the adapter that takes it."""
+
+NOT_READ = {
+    **dict.fromkeys(("stream", "set", "none"), ("width", "positions")),
+    "icrm": ("head", "shortlist", "shuffle", "partitions"),
+    "arm_cml": ("head", "shortlist", "shuffle", "partitions", "layers", "heads", "dropout", "positions"),
+}
+"""Settings that a context has nothing to do with."""
+
+
+def kind_of(context: str) -> str:
+    """Kind of the adapters that take a module of a context."""
+    return context if context in RIVALS else {"none": "ff"}.get(context, "iciia")
