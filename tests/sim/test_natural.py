@@ -308,3 +308,8 @@ def test_wrong_clients_arrays(natural: Make, folder: Path, tmp_path: Path, clien
     settings["data"]["test"] = str(tmp_path / "test.npz")
     with pytest.raises(ScenarioError, match=message):
         sim.run(settings, workers=0, quiet=True)
+
+
+def test_an_order_of_an_earlier_version_means_the_same() -> None:
+    assert OrderSettings.model_validate({"as_stored": True}) == OrderSettings(by="stored")
+    assert OrderSettings.model_validate({"as_stored": False, "run_length": 2.0}) == OrderSettings(run_length=2.0)
