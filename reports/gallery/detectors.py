@@ -15,8 +15,8 @@ import pandas as pd
 import sim
 
 WHAT = """\
-Nobody tells a device that its classes have changed. Who detects it, sees it by predictions alone. `reset-8`, `reset-16` and
-`reset-32` are the detector of the bank policy `drift_reset` with windows of 8, 16 and 32 images; it knows nothing of
+Nobody tells a device that its classes have changed. Who detects it, sees it by predictions alone. `reset-8-16`, `reset-16-16` and
+`reset-32-16` are the detector of the bank policy `drift_reset` with windows of 8, 16 and 32 images; it knows nothing of
 superclasses. `superclass_filter` is told which classes are of one superclass and raises an alarm when it believes in another
 (hazard 1/100, and 1/1000 in `filter-0.001`).
 
