@@ -4,17 +4,19 @@ An artifact is a folder named after the digest of everything that its content de
 renamed when it is complete, so that one which exists is whole, however many processes made it at once.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from sim.errors import CacheError
@@ -70,7 +72,8 @@ class Cache:
         text = json.dumps(key, sort_keys=True, default=str)
         target = self.folder / kind / digest(key)
         if (target / KEY_FILE).is_file():
-            os.utime(target / KEY_FILE)
+            with contextlib.suppress(OSError):  # of a cache that can only be read nobody prunes
+                os.utime(target / KEY_FILE)
             return target
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,14 +94,33 @@ class Cache:
             raise CacheError(f"{temporary}: writing to the cache failed ({error.strerror})") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(target.parent / f".making-{digest(key)}", ignore_errors=True)
         return target
 
-    def scratch(self, kind: str, key: Mapping[str, Any]) -> Path:
-        """A folder beside an artifact's, for what is worth keeping if making it is cut short."""
+    @contextlib.contextmanager
+    def scratch(self, kind: str, key: Mapping[str, Any]) -> Iterator[Path]:
+        """A folder beside an artifact's, for what is worth keeping if making it is cut short.
+
+        It is found again by the next who makes the artifact, and deleted once that is done. Of several who make it at once, one has
+        it; the others get a folder of their own, and whoever dies lets go of it.
+
+        Raises:
+            CacheError: The cache folder cannot be written.
+        """
         folder = self.folder / kind / f".making-{digest(key)}"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0)
+        with contextlib.ExitStack() as stack:
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(lock)
+                    folder.mkdir(exist_ok=True)
+                except Timeout:  # somebody else has it
+                    own = tempfile.TemporaryDirectory(prefix=".making-", dir=folder.parent)
+                    folder = Path(stack.enter_context(own))
+            except OSError as error:
+                raise CacheError(f"{folder}: the cache cannot be written ({error.strerror})") from error
+            yield folder
+            shutil.rmtree(folder, ignore_errors=True)
 
     def entries(self) -> list[Entry]:
         """Everything in the cache, last used first."""
@@ -117,7 +139,10 @@ class Cache:
             shutil.rmtree(entry.path)
         for left in self.folder.glob("*/.making-*"):
             if now - left.stat().st_mtime > 86400:
-                shutil.rmtree(left, ignore_errors=True)
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
         return old
 
 

@@ -4,7 +4,7 @@
     python tests/compare_checkouts.py ../before .
 
 Each scenario runs in both, reduced, each checkout with a cache of its own, so that training is compared too; about ten minutes
-on two cores. Prints a line for each scenario and ends with 1 if some table differs. Not part of `make test`, which has one checkout.
+on two cores. Prints a line for each and ends with 1 if some table differs. Not part of `make test`, which has one checkout.
 """
 
 import argparse

@@ -4,17 +4,14 @@ One of the paper's baselines (Yan et al., arXiv 2211.06276), for a stream. The l
 simulated clients; a client of a stream was not among them and learns its own on its first images and their labels.
 """
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iciia.adapters.base import Adapter, Chunk
-from iciia.adapters.finetuned_head import BATCH, Labelled, check_training, loss_gradient
-from iciia.adapters.last_label import labels_of
+from iciia.adapters.base import Chunk
+from iciia.adapters.labelled import BATCH, Labelled, LabelledAdapter, loss_gradient
 from iciia.adapters.source import Source
 from iciia.overhead import Cost
 
@@ -24,24 +21,8 @@ EMBEDDING = 32
 CLOUD_STEPS, CLOUD_RATE = 300, 0.03
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """How far K clients are.
-
-    Args:
-        seen: Images that each has seen.
-        first: The logits of its first images; None once it has trained.
-        embedding: [K, E].
-    """
-
-    seen: int
-    first: Labelled | None
-    embedding: Tensor
-
-
-class PromptAdapter(Adapter):
-    """Predicts a client's first n images as the backbone does, learns an embedding e from them and their labels once, and adds
-    layer @ e to the logits of all later ones. SGD from e = 0, in batches of 16 in the order in which images came.
+class PromptAdapter(LabelledAdapter):
+    """Learns an embedding e of each client, [K, E], from 0, and adds layer @ e to the logits.
 
     Args:
         source: The layer.
@@ -54,43 +35,34 @@ class PromptAdapter(Adapter):
     """
 
     kind = "prompt"
-    sees = "past_labels"
 
     def __init__(self, source: Source, images: int = 64, epochs: int = 10, learning_rate: float = 0.1) -> None:
-        check_training(images, epochs, learning_rate)
+        super().__init__(source, images, epochs, learning_rate)
         if source.prompt is None:
             raise ValueError("needs the layer that prompts go through, and the cloud has trained none")
-        self.source, self.images, self.epochs, self.learning_rate = source, images, epochs, learning_rate
         self.layer = torch.from_numpy(np.array(source.prompt))  # [C, E]
 
-    def start(self, clients: NDArray[np.int64], seed: int) -> Prompt:
-        count = len(clients)
-        return Prompt(0, Labelled.empty(count, self.source.classes), torch.zeros(count, self.layer.shape[1]))
+    def inputs(self, chunk: Chunk) -> Tensor:
+        return chunk.logits
 
-    def predict(self, state: Prompt, chunk: Chunk) -> tuple[Tensor, Prompt]:
-        before = max(0, self.images - state.seen)  # steps of the chunk before training
-        if state.first is not None:
-            state = replace(state, first=state.first.join(chunk.logits, labels_of(chunk), self.images))
-        if state.first is not None and state.first.labels.shape[1] > self.images:
-            state = Prompt(state.seen, None, self._learn(state.first))
-        added = (state.embedding @ self.layer.t()).unsqueeze(1)
-        scores = torch.cat([chunk.logits[:, :before], chunk.logits[:, before:] + added], dim=1)
-        return scores, replace(state, seen=state.seen + chunk.logits.shape[1])
-
-    def _learn(self, first: Labelled) -> Tensor:
+    def learn(self, first: Labelled) -> tuple[Tensor, ...]:
         embedding = torch.zeros(len(first.inputs), self.layer.shape[1])
         for logits, labels in first.batches(self.epochs):
-            error = loss_gradient(logits + (embedding @ self.layer.t()).unsqueeze(1), labels)
+            error = loss_gradient(self.later((embedding,), logits), labels)
             embedding -= self.learning_rate * error.sum(dim=1) @ self.layer
-        return embedding
+        return (embedding,)
+
+    def later(self, own: tuple[Tensor, ...], inputs: Tensor) -> Tensor:
+        (embedding,) = own
+        return inputs + (embedding @ self.layer.t()).unsqueeze(1)
 
     def cost(self) -> Cost:
         """Nothing for an image: what is added stays the same. Once, 2 C E for each batch and epoch. At first the logits and labels
-        are kept, later the embedding."""
+        are kept, later the embedding; the larger of the two counts."""
         n, (c, e) = self.images, self.layer.shape
         batches = -(-n // BATCH) * self.epochs
         return Cost(
-            state_bytes=4 * (n * c + n + e),
+            state_bytes=4 * max(n * c + n, e),
             parameters=c * e,
             macs_training=2 * batches * c * e,
         )

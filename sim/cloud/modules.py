@@ -62,7 +62,7 @@ def trained_module(
 
     def build(folder: Path) -> None:
         module = create_module(settings, cloud.train.feature_dim, cloud.train.classes, spec.seed).to(device)
-        with stage(f"training module {name}") as progress:
+        with cache.scratch("module", key) as scratch, stage(f"training module {name}") as progress:
             history = train(
                 module,
                 cloud.train,
@@ -70,7 +70,7 @@ def trained_module(
                 sampler(spec, settings, cloud, "validation"),
                 recipe,
                 spec.seed,
-                checkpoint=cache.scratch("module", key) / "checkpoint.pt",
+                checkpoint=scratch / "checkpoint.pt",
                 progress=progress,
             )
         module.cpu().save_pretrained(folder)

@@ -1,6 +1,9 @@
 """Artifacts are whole or absent, found again by content, and pruned by age."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -64,3 +67,44 @@ def test_an_unwritable_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match=r"the cache cannot be written .*; set ICIIA_CACHE"):
         Cache(tmp_path / "file").get("thing", {}, lambda folder: None)
+
+
+def test_scratch_is_found_again_after_a_death(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+
+    def die() -> None:
+        with cache.scratch("module", {}) as first:
+            (first / "checkpoint.pt").write_text("half way")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        die()
+    with cache.scratch("module", {}) as second:
+        assert (second / "checkpoint.pt").read_text() == "half way"
+    with cache.scratch("module", {}) as third:
+        assert list(third.iterdir()) == []
+
+
+def test_two_that_make_the_same_do_not_share_scratch(tmp_path: Path) -> None:
+    """The second has a folder of its own, and finishing it takes nothing from the first."""
+    cache = Cache(tmp_path)
+    with cache.scratch("module", {}) as first:
+        (first / "checkpoint.pt").write_text("of the first")
+        with Cache(tmp_path).scratch("module", {}) as second:
+            assert list(second.iterdir()) == []
+            (second / "checkpoint.pt").write_text("of the second")
+        assert not second.exists()
+        assert (first / "checkpoint.pt").read_text() == "of the first"
+        cache.get("module", {}, lambda folder: None)
+        assert (first / "checkpoint.pt").read_text() == "of the first"
+
+
+def test_the_scratch_of_a_killed_process_is_taken_up(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from sim.cache import Cache\n"
+        f"with Cache(Path({str(tmp_path)!r})).scratch('module', {{}}) as folder:\n"
+        "    (folder / 'checkpoint.pt').write_text('half way'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    with Cache(tmp_path).scratch("module", {}) as folder:
+        assert (folder / "checkpoint.pt").read_text() == "half way"
