@@ -25,7 +25,7 @@ from iciia.contexts.priors import ClientPriors
 PENALTIES = (128.0, 32.0, 8.0, 2.0, 0.5)
 """Ridge penalties of the head times C, tried from the strongest on for as long as validation images say so."""
 
-FOLDS = 3
+FOLDS = 5
 """Parts of the module's images; each is predicted by a head that has not seen it."""
 
 
@@ -73,8 +73,9 @@ def train_priors(
         progress: Told how much is done.
     """
     labels = np.asarray(store.labels)
-    _, logits = store.gather(parts.calibration)
-    module.scale.fill_(1 / fit_temperature(logits.numpy(), labels[parts.calibration]))
+    unseen = np.concatenate([parts.module, parts.calibration])  # by the backbone
+    _, logits = store.gather(unseen)
+    module.scale.fill_(1 / fit_temperature(logits.numpy(), labels[unseen]))
     groups = None if superclass is None else torch.from_numpy(superclass)
     head = _choose_head(module, store, parts, groups, seed)
     if samplers is None:
@@ -85,8 +86,6 @@ def train_priors(
     if groups is not None:
         module.mixture.superclass.copy_(groups)
     corrected = _out_of_fold(module, store, parts, groups, head, seed)
-    temperature = fit_temperature(corrected[parts.module], labels[parts.module])
-    module.mixture.log_sharpness.data.fill_(-math.log(temperature))
     as_one_image_says = ArrayStore(np.zeros((len(labels), 0), np.float32), corrected, labels)
     history = train(module.mixture, as_one_image_says, *samplers, recipe, seed, progress=progress)
     history.head_penalty, history.head_gain, history.head_gain_error = head.penalty, head.gain, head.gain_error
@@ -116,8 +115,8 @@ def _choose_head(module: ClientPriors, store: FeatureStore, parts: Parts, groups
 def _out_of_fold(
     module: ClientPriors, store: FeatureStore, parts: Parts, groups: Tensor | None, head: Head, seed: int
 ) -> NDArray[np.float32]:
-    """Corrected logits of all images, [M, C], those of the module's own by heads that have not seen them. The head itself is left
-    in the module."""
+    """Corrected and again calibrated logits of the module's and of the validation images, [M, C], those of the module's own by heads
+    that have not seen them. The head itself is left in the module, calibrated."""
     count = len(store.labels)
     corrected = np.zeros((count, store.classes), np.float32)
     fold = np.random.default_rng(seed).permutation(len(parts.module)) % FOLDS
@@ -127,9 +126,15 @@ def _out_of_fold(
             _put(module, *fit(*_inputs(module, store, others), groups, head.penalty / store.classes, seed))
         features, logits, _ = _inputs(module, store, these)
         corrected[these] = _corrected(module, features, logits).numpy()
+    labels = np.asarray(store.labels)
+    corrected[parts.module] /= fit_temperature(corrected[parts.module], labels[parts.module])
     _put(module, head.weight, head.bias)
     features, logits, _ = _inputs(module, store, parts.validation)
-    corrected[parts.validation] = _corrected(module, features, logits).numpy()
+    found = _corrected(module, features, logits).numpy()
+    temperature = fit_temperature(found, labels[parts.validation])
+    corrected[parts.validation] = found / temperature
+    module.scale /= temperature
+    _put(module, head.weight / temperature, head.bias / temperature)
     return corrected
 
 

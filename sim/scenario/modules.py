@@ -122,9 +122,15 @@ def kind_of(context: str) -> str:
 
 
 def _which(value: Any) -> str:
-    """Whether settings are of the default module, which need not say its context."""
-    context = value.get("context", "priors") if isinstance(value, dict) else getattr(value, "context", None)
-    return "priors" if context == "priors" else "others"
+    """Whether settings are of the default module. It need not say its context, unless a setting of attention is given: then it is the
+    stream context, which was the default before."""
+    if not isinstance(value, dict):
+        return "priors" if isinstance(value, PriorsSettings) else "others"
+    if "context" not in value:
+        return (
+            "others" if set(value) & (set(ModuleSettings.model_fields) - set(PriorsSettings.model_fields)) else "priors"
+        )
+    return "priors" if value["context"] == "priors" else "others"
 
 
 AnyModuleSettings = PriorsSettings | ModuleSettings
