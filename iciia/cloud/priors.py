@@ -115,8 +115,8 @@ def _choose_head(module: ClientPriors, store: FeatureStore, parts: Parts, groups
 def _out_of_fold(
     module: ClientPriors, store: FeatureStore, parts: Parts, groups: Tensor | None, head: Head, seed: int
 ) -> NDArray[np.float32]:
-    """Corrected and again calibrated logits of the module's and of the validation images, [M, C], those of the module's own by heads
-    that have not seen them. The head itself is left in the module, calibrated."""
+    """Corrected and again calibrated logits of the module's and of the validation images, [M, C], those of the module's own by
+    heads that have not seen them. The head itself is left in the module, calibrated."""
     count = len(store.labels)
     corrected = np.zeros((count, store.classes), np.float32)
     fold = np.random.default_rng(seed).permutation(len(parts.module)) % FOLDS
