@@ -7,14 +7,14 @@ A check that fails raises AssertionError and says what was found.
 """
 
 import pickle
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from iciia.adapters import Adapter, Chunk, Sees
+from iciia.adapters import Adapter, Chunk, Cost, Gives, Knows, Sees
 from iciia.banks.bank import FeatureBank
 from iciia.banks.predictions import PredictionBank
 from iciia.cloud.backbone import Backbone
@@ -155,9 +155,10 @@ def example_chunk(
 def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
     """Checks an adapter on a chunk of several clients.
 
+    It says what it is and what it costs; scores are numbers, one for each class; nothing of a client is kept outside its state.
     Steps score as the chunk does, to 1e-5; clients do not meet; the future changes nothing; no label and no prior is looked at
-    unless `sees` says so; a state that was pickled goes on the same; a client's state takes no more bytes than stated, and exactly
-    as many once `capacity` images have been seen; in a set, each image scores as if it had come last.
+    unless `sees` says so; a state that was pickled goes on the same; a client's state takes no more bytes than stated, and
+    exactly as many once `capacity` images have been seen; in a set, each image scores as if it had come last.
 
     Args:
         adapter: The adapter.
@@ -169,8 +170,10 @@ def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
     clients, steps = chunk.features.shape[:2]
     numbers = np.arange(clients)
     everybody, half = slice(None), steps // 2
+    _check_declared(adapter)
     whole, _ = adapter.predict(adapter.start(numbers, SEED), chunk)
-    assert whole.shape == chunk.logits.shape, f"scores are {tuple(whole.shape)}; expected {tuple(chunk.logits.shape)}"
+    _check_scores(adapter, chunk, whole)
+    _check_apart(adapter, chunk)
     state, found = adapter.start(numbers, SEED), []
     for t in range(steps):
         scores, state = adapter.predict(state, _part(chunk, everybody, slice(t, t + 1)))
@@ -189,6 +192,56 @@ def check_adapter(adapter: Adapter, chunk: Chunk) -> None:
     size = min(steps, 6 if adapter.capacity is None else adapter.capacity + 1, 6)
     if adapter.sees != "past_labels":  # no image of a set is the past of all others
         _check_sets(adapter, numbers, _part(chunk, everybody, slice(0, size)), whole[:, size - 1])
+
+
+DECLARED = {"sees": get_args(Sees), "gives": get_args(Gives), "knows": get_args(Knows)}
+"""What the attributes of an adapter that say what it is may be."""
+
+
+def _check_declared(adapter: Adapter) -> None:
+    kind = getattr(adapter, "kind", None)
+    assert isinstance(kind, str), f"its `kind` is {kind!r}; give the class a string, by which reports call it"
+    for name, allowed in DECLARED.items():
+        value = getattr(adapter, name)
+        assert value in allowed, f"its `{name}` is {value!r}; expected one of {', '.join(allowed)}"
+    assert isinstance(adapter.of_classes, bool), f"its `of_classes` is {adapter.of_classes!r}; expected True or False"
+    capacity = adapter.capacity
+    assert capacity is None or type(capacity) is int, f"its `capacity` is {capacity!r}; expected an integer or None"
+    cost = adapter.cost()
+    assert isinstance(cost, Cost), f"its cost is {cost!r}; expected an iciia.Cost"
+    for name, count in vars(cost).items():
+        assert type(count) is int, f"`{name}` of its cost is {count!r}; expected an integer"
+        assert count >= 0, f"`{name}` of its cost is {count!r}; expected 0 or more"
+
+
+def _check_scores(adapter: Adapter, chunk: Chunk, whole: Any) -> None:
+    assert isinstance(whole, Tensor), f"scores are a {type(whole).__name__}; expected a tensor"
+    assert whole.shape == chunk.logits.shape, f"scores are {tuple(whole.shape)}; expected {tuple(chunk.logits.shape)}"
+    assert whole.is_floating_point(), f"scores are {whole.dtype}; expected floating-point numbers"
+    strange = int(whole.isnan().any(dim=2).sum())
+    assert not strange, f"scores of {strange} of {whole.shape[0] * whole.shape[1]} images are not numbers"
+    alarms = adapter.alarms
+    told = None if alarms is None else (getattr(alarms, "shape", None), getattr(alarms, "dtype", None))
+    expected = tuple(chunk.logits.shape[:2])
+    assert told in (None, (expected, np.dtype(bool))), f"`alarms` are {told}; expected an array of bool, {expected}"
+
+
+def _check_apart(adapter: Adapter, chunk: Chunk) -> None:
+    """A cohort predicts the same with another one in between."""
+    numbers, everybody = np.arange(chunk.features.shape[0]), slice(None)
+    early, late = (_part(chunk, everybody, steps) for steps in _halves(chunk))
+    _, state = adapter.predict(adapter.start(numbers, SEED), early)
+    undisturbed, _ = adapter.predict(state, late)
+    first, second = (adapter.start(numbers, SEED) for _ in range(2))
+    _, first = adapter.predict(first, early)
+    adapter.predict(second, late)
+    disturbed, _ = adapter.predict(first, late)
+    _close(disturbed, undisturbed, "what other clients see in between changes its scores; their state is shared")
+
+
+def _halves(chunk: Chunk) -> tuple[slice, slice]:
+    half = chunk.features.shape[1] // 2
+    return slice(0, half), slice(half, chunk.features.shape[1])
 
 
 def allocated_bytes(state: Any) -> int:
@@ -215,7 +268,9 @@ def allocated_bytes(state: Any) -> int:
 
 def _check_bytes(adapter: Adapter, state: Any, clients: int, steps: int) -> None:
     stated = adapter.cost().state_bytes
-    measured = state.state_bytes if isinstance(state, FeatureBank | PredictionBank) else allocated_bytes(state) / clients
+    measured = (
+        state.state_bytes if isinstance(state, FeatureBank | PredictionBank) else allocated_bytes(state) / clients
+    )
     full = adapter.capacity is not None and steps >= adapter.capacity
     assert measured == stated or (measured < stated and not full), (
         f"a client's state takes {measured:,.0f} bytes after {steps} images, and {stated:,} are stated"

@@ -1,7 +1,7 @@
 """The artifact cache: whatever is expensive is made once and found again by its content.
 
 An artifact is a folder named after the digest of everything that its content depends on. It is made in a temporary folder and
-renamed when it is complete, so that one which exists is whole, however many processes made it at once.
+renamed when it is complete and lasts, so that one which exists is whole, however many processes made it at once.
 """
 
 import contextlib
@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from sim.errors import CacheError
+from sim.files import DISK, FileSystem
 
 KEY_FILE = "key.json"
 
@@ -53,10 +55,12 @@ class Cache:
 
     Args:
         folder: Where they are; `default_folder()` if None.
+        disk: The file system.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, disk: FileSystem = DISK) -> None:
         self.folder = folder or default_folder()
+        self.disk = disk
 
     def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Path:
         """The folder of an artifact, made now if it is not there.
@@ -71,29 +75,36 @@ class Cache:
         """
         text = json.dumps(key, sort_keys=True, default=str)
         target = self.folder / kind / digest(key)
-        if (target / KEY_FILE).is_file():
+        if self.disk.exists(target / KEY_FILE):
             with contextlib.suppress(OSError):  # of a cache that can only be read nobody prunes
                 os.utime(target / KEY_FILE)
             return target
+        temporary = target.parent / f".making-{uuid.uuid4().hex}"
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
+            self.disk.make_folder(temporary)
         except OSError as error:
             raise CacheError(
                 f"{target.parent}: the cache cannot be written ({error.strerror}); set ICIIA_CACHE to a folder that can"
             ) from error
         try:
             build(temporary)
-            (temporary / KEY_FILE).write_text(text)
+            self.disk.write(temporary / KEY_FILE, text.encode())
+            for name in self.disk.names(temporary):
+                self.disk.sync(temporary / name)
+            self.disk.sync_folder(temporary)
             try:
-                temporary.rename(target)
+                self.disk.rename(temporary, target)
             except OSError as error:
-                if not (target / KEY_FILE).is_file():  # otherwise another process was faster, with the same content
+                if not self.disk.exists(
+                    target / KEY_FILE
+                ):  # otherwise another process was faster, with the same content
                     raise CacheError(f"{target}: the cache cannot be written ({error.strerror})") from error
+            self.disk.sync_folder(target.parent)
         except OSError as error:
             raise CacheError(f"{temporary}: writing to the cache failed ({error.strerror})") from error
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self.disk.remove(temporary)
         return target
 
     @contextlib.contextmanager

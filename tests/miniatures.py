@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import av
@@ -198,12 +199,53 @@ def ucf101(folder: Path) -> Path:
     return folder
 
 
+# --- photographs of one's own -----------------------------------------------------------------------------------------
+
+THINGS = ("cup", "hat", "lamp", "shoe", "spoon")
+
+
+def thing(rng: np.random.Generator, label: int) -> Image.Image:
+    return picture(rng, label / len(THINGS) + rng.normal(0, 0.08), 64, 48)
+
+
+def image_folder(folder: Path, images: int = 40) -> Path:
+    """`CLASS/N.jpg` of five classes, each a colour; one in five is nearer to the next one's."""
+    rng = np.random.default_rng(6)
+    for label, name in enumerate(THINGS):
+        (folder / name).mkdir(parents=True)
+        for place in range(images):
+            thing(rng, label).save(folder / name / f"{place}.jpg")
+    return folder
+
+
+def image_table(folder: Path, people: int = 36, images: int = 12) -> Path:
+    """`images.csv` with the columns image, label, person and taken, and `images/IMAGE.jpg`. A person has two things and, once,
+    another one; a day's photographs are minutes apart and of one thing."""
+    rng = np.random.default_rng(7)
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for person in range(people):
+        things = rng.permutation(len(THINGS))
+        for place in range(images):
+            label = things[2] if place == images - 1 else things[place // 3 % 2]
+            taken = datetime(2024, 5, 1, 12) + timedelta(days=person + place // 3, minutes=7 * (place % 3))
+            name = f"{person:02d}{place:02d}"
+            thing(rng, label).save(folder / "images" / f"{name}.jpg")
+            rows.append([name, THINGS[label], 100 + person, taken.isoformat()])
+    write_csv(
+        folder / "images.csv", ["image", "label", "person", "taken"], [rows[i] for i in rng.permutation(len(rows))]
+    )
+    return folder
+
+
 MINIATURES: dict[str, Callable[[Path], Path]] = {
     "femnist": femnist,
     "celeba": celeba,
     "inaturalist": inaturalist,
     "imagenet": imagenet,
     "ucf101": ucf101,
+    "image_folder": image_folder,
+    "image_table": image_table,
 }
 """By `data.kind`."""
 

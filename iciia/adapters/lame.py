@@ -68,6 +68,13 @@ class LameAdapter(Adapter):
         found = torch.stack([self._solve(bank[k].double(), p[k].double(), member, used) for k in range(clients)])
         return log_scores(found), (features, probabilities)
 
+    def predict_last(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        size = chunk.features.shape[1]
+        member = torch.arange(max(0, size - self.capacity - 1), size).unsqueeze(0)
+        bank, p = F.normalize(chunk.features, dim=-1).double(), torch.softmax(chunk.logits, dim=-1).double()
+        used = torch.ones_like(member, dtype=torch.bool)
+        return log_scores(torch.cat([self._solve(*one, member, used) for one in zip(bank, p, strict=True)]))
+
     def _solve(self, bank: Tensor, p: Tensor, member: Tensor, used: Tensor) -> Tensor:
         """Each target's row of Y, float64 [T, C], for one client's images, [S, D] and [S, C]."""
         weights = self.affinity * _affinities(bank, member, used)  # [T, n, n]

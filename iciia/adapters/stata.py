@@ -24,11 +24,8 @@ OUTER, INNER = 10, 5
 
 NEIGHBOURS = 3
 
-SOFTNESS = 50.0
-"""What log-likelihoods are divided by."""
-
-TOGETHER = 2**24
-"""Numbers of one kind that are in memory at once."""
+TOGETHER = 2**18
+"""Numbers of one kind that go through the steps at once: more would not stay in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,7 @@ class StataAdapter(Adapter):
         source: Temperature and classifier.
         capacity: N.
         anchor: alpha.
+        softness: What log-likelihoods are divided by; theirs is 50.
 
     Raises:
         ValueError: A number is out of range, or the classifier is unknown.
@@ -69,10 +67,11 @@ class StataAdapter(Adapter):
 
     kind = "stata"
 
-    def __init__(self, source: Source, capacity: int = 64, anchor: float = 1.0) -> None:
-        if isinstance(anchor, bool) or not isinstance(anchor, int | float) or not anchor > 0:
-            raise ValueError(f"got an anchor of {anchor!r}; expected a number above 0")
-        self.source, self.anchor = source, anchor
+    def __init__(self, source: Source, capacity: int = 64, anchor: float = 1.0, softness: float = 50.0) -> None:
+        for name, value in (("an anchor", anchor), ("a softness", softness)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise ValueError(f"got {name} of {value!r}; expected a number above 0")
+        self.source, self.anchor, self.softness = source, anchor, softness
         self.capacity: int = checked_capacity(capacity)
         self.rows = F.normalize(source.classifier()[0], dim=1)  # w, [C, D]
 
@@ -95,23 +94,38 @@ class StataAdapter(Adapter):
         for k, some in zip(client.split(together), member.split(together), strict=True):
             used, places = some >= 0, some.clamp_min(0)
             x, y = (rows[k.unsqueeze(1), places] * used.unsqueeze(2) for rows in (bank, p))
-            found.append(self._solve(Problems(x, y, used)))
+            found.append(self._solve(Problems(x, y, used))[:, -1])
         return log_scores(torch.cat(found).view(clients, targets, classes)), (features, probabilities)
 
+    def predict_last(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        size = chunk.features.shape[1]
+        return self._of_set(chunk.at(np.arange(max(0, size - self.capacity - 1), size)))[:, -1]
+
+    def predict_set(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
+        if chunk.features.shape[1] > self.capacity + 1:
+            return super().predict_set(clients, seed, chunk)
+        return self._of_set(chunk)
+
+    def _of_set(self, chunk: Chunk) -> Tensor:
+        """Scores [K, n, C] of sets as in the paper: one problem says what every image is, whichever came last."""
+        used = torch.ones(chunk.features.shape[:2], dtype=torch.bool)
+        p = self.source.probabilities(chunk.logits)
+        return log_scores(self._solve(Problems(F.normalize(chunk.features, dim=-1), p, used)))
+
     def _solve(self, problems: Problems) -> Tensor:
-        """The targets' rows of y, [B, C]."""
+        """y, [B, n, C]."""
         variance, source = self._source(problems)
         links = _links(problems)
         likelihood, y = source, problems.p
         for step in range(OUTER + 1):
             likelihood = likelihood - likelihood.amax(dim=2, keepdim=True)
-            pull = problems.p * (likelihood / SOFTNESS).exp_()
+            pull = problems.p * (likelihood / self.softness).exp_()
             for _ in range(INNER):
                 y = pull * torch.bmm(links, y).exp_()
                 y /= y.sum(dim=2, keepdim=True).clamp_min_(torch.finfo(torch.float32).tiny)
             if step < OUTER:
                 likelihood = self._likelihood(problems, y, variance, source)
-        return y[:, -1]
+        return y
 
     def _source(self, problems: Problems) -> tuple[Tensor, Tensor]:
         """v_0, [B, D], and log-likelihoods by the source's Gaussians, [B, n, C]."""

@@ -31,21 +31,21 @@ class ArmCml(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         self.context = nn.Linear(features, width)
         self.classifier = nn.Linear(features + width, classes)
 
-    def forward(self, features: Tensor, mean: Tensor, seen: int) -> tuple[Tensor, Tensor]:
-        """Logits of the next images, [K, T, C], float32, and the mean of phi after them, [K, E].
+    def tell(self, features: Tensor) -> Tensor:
+        """phi of images, float32 [K, T, E], of features [K, T, D]."""
+        return torch.relu(self.context(self._scaled(features))).float()
 
-        Args:
-            features: [K, T, D].
-            mean: Of phi over the images before, [K, E], float32.
-            seen: How many these are.
-        """
-        z = (F.normalize(features, dim=-1) * features.shape[-1] ** 0.5).to(self.classifier.weight.dtype)
-        told = torch.relu(self.context(z)).float()
-        count = seen + torch.arange(1, z.shape[1] + 1, device=z.device).unsqueeze(1)
-        means = (mean.unsqueeze(1) * seen + told.cumsum(dim=1)) / count
-        logits = self.classifier(torch.cat([z, means.to(z.dtype)], dim=-1)).float()
-        return logits, means[:, -1]
+    def forward(self, features: Tensor, means: Tensor) -> Tensor:
+        """Logits [K, T, C], float32, of features, [K, T, D], and the mean of phi that each is told, [K, T, E]."""
+        z = self._scaled(features)
+        logits: Tensor = self.classifier(torch.cat([z, means.to(z.dtype)], dim=-1))
+        return logits.float()
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        return (F.normalize(features, dim=-1) * features.shape[-1] ** 0.5).to(self.classifier.weight.dtype)
 
     def forward_sequences(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
         """Logits of every image of whole sequences, [B, T, C], float32: one pass trains T targets."""
-        return self(features, features.new_zeros(len(features), self.settings["width"]), 0)[0]
+        told = self.tell(features)
+        seen = torch.arange(1, told.shape[1] + 1, device=told.device).unsqueeze(1)
+        return self(features, told.cumsum(dim=1) / seen)

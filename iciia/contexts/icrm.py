@@ -111,29 +111,31 @@ class Icrm(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             nothing.expand(-1, -1, -1, width), nothing.expand(-1, -1, -1, width), nothing[:, 0].expand(-1, -1, width)
         )
 
-    def forward(self, features: Tensor, reading: Reading) -> tuple[Tensor, Reading]:
+    def forward(self, features: Tensor, reading: Reading, positions: int | None = None) -> tuple[Tensor, Reading]:
         """Logits of the next images, [K, T, C], float32, and what contexts hold after them.
 
         Args:
             features: [K, T, D].
             reading: Before them.
+            positions: The most images in a context; None for all positions that there are.
         """
+        positions = self.positions if positions is None else positions
         scaled = F.normalize(features, dim=-1) * features.shape[-1] ** 0.5
         rest, found = self.read_in(scaled.to(self.place.weight.dtype)), []
         while rest.shape[1]:
-            if reading.keys.shape[2] == self.positions:
-                _, reading = self._extend(reading.inputs, self.empty(len(rest)))
-            room = self.positions - reading.keys.shape[2]
+            if reading.keys.shape[2] == positions:
+                _, reading = self._extend(reading.inputs, self.empty(len(rest)), positions)
+            room = positions - reading.keys.shape[2]
             part, rest = rest[:, :room], rest[:, room:]
-            y, reading = self._extend(part, reading)
+            y, reading = self._extend(part, reading, positions)
             found.append(y)
         return self.classifier(self.norm(torch.cat(found, dim=1))).float(), reading
 
-    def _extend(self, x: Tensor, reading: Reading) -> tuple[Tensor, Reading]:
+    def _extend(self, x: Tensor, reading: Reading, positions: int) -> tuple[Tensor, Reading]:
         """Takes images, [K, T, E], that there is room for through the blocks."""
         held = reading.keys.shape[2]
         inputs = torch.cat([reading.inputs, x], dim=1)
-        inputs = inputs[:, max(0, inputs.shape[1] - self.positions // 2) :]
+        inputs = inputs[:, max(0, inputs.shape[1] - positions // 2) :]
         x = x + self.place.weight[held : held + x.shape[1]]
         keys, values = [], []
         for layer, block in enumerate(self.blocks):

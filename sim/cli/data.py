@@ -17,14 +17,20 @@ def data_check(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Inspect a scenario's data: counts, missing and broken files, sizes, classes, clients; exit code 2 if a run would refuse."""
+    """Inspect a scenario's data: counts, sizes, classes, clients, times, bad files; exit code 2 if a run would refuse them."""
     from sim.cache import Cache
+    from sim.data import Features, Images
     from sim.data.check import inspect_data
+    from sim.engine.feasibility import data_problems
     from sim.engine.progress import Display
     from sim.scenario.validation import validate as validate_document
 
     validated = validate_document(read(scenario).override(overrides or ()))
-    found = inspect_data(validated.data, validated.cloud_seed, Cache(), Display().stage)
+
+    def judge(data: Images | Features) -> list[str]:
+        return [f"{'.'.join(map(str, key))}: {message}" for key, message in data_problems(validated, data)]
+
+    found = inspect_data(validated.data, validated.cloud_seed, Cache(), Display().stage, judge)
     if as_json:
         print_json(found.as_dict())
     else:

@@ -39,6 +39,7 @@ class CloudFeatures:
     backbone_macs: int | None
     provenance: dict[str, Any]
     train_clients: NDArray[np.int64] | None
+    train_times: NDArray[np.float64] | None
     classifier: Classifier | None
 
 
@@ -84,8 +85,10 @@ def from_images(spec: CloudSpec, data: Images, cache: Cache, stage: StageProgres
                 **found,
             },
             "skipped_images": [*data.missing, *data.skipped],
+            "passed_over": list(data.passed_over),
         },
         train_clients=None if data.train_clients is None else data.train_clients[kept],
+        train_times=None if data.train_times is None else data.train_times[kept],
         classifier=_numbers(backbone.classifier),
     )
 
@@ -114,6 +117,7 @@ def from_features(spec: CloudSpec, data: Features) -> CloudFeatures:
         None,
         provenance,
         data.train_clients,
+        data.train_times,
         data.classifier,
     )
 

@@ -33,6 +33,7 @@ class CloudArtifact:
         source: What adapters are told; temperature and confusion measured on the calibration part.
         provenance: Where everything came from: digests, versions, how training went.
         owners: Natural client of each image that clients see, int64 [M]; None if the data have none.
+        times: When each of them was taken, float64 [M]; None if the data do not say.
     """
 
     classes: Classes
@@ -43,6 +44,7 @@ class CloudArtifact:
     source: Source
     provenance: dict[str, Any]
     owners: NDArray[np.int64] | None
+    times: NDArray[np.float64] | None
 
 
 def prepare(spec: CloudSpec, cache: Cache, stage: StageProgress) -> CloudArtifact:
@@ -71,6 +73,7 @@ def prepare(spec: CloudSpec, cache: Cache, stage: StageProgress) -> CloudArtifac
         **cloud.provenance,
         "temperature": source.temperature,
         "data": dict(data.key),
+        "data_notes": list(data.notes),
         "modules": {name: asdict(history) for name, history in histories.items()},
         "platform": platform_key(),
     }
@@ -83,4 +86,5 @@ def prepare(spec: CloudSpec, cache: Cache, stage: StageProgress) -> CloudArtifac
         source,
         provenance,
         data.test_clients,
+        data.test_times,
     )

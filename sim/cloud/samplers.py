@@ -30,7 +30,10 @@ def training_key(spec: CloudSpec, cloud: CloudFeatures, of_clients: bool = True)
         cloud: What there is to learn from.
         of_clients: Whether these are like the scenario's own.
     """
-    clients = {"source": spec.clients.source, "subset": spec.clients.subset.model_dump()} if of_clients else {}
+    clients: dict[str, Any] = {}
+    if of_clients:
+        order = {"order": "time"} if _in_time(spec, cloud) else {}
+        clients = {"source": spec.clients.source, **order, "subset": spec.clients.subset.model_dump()}
     return {
         "format": FORMAT,
         "features": cloud.key,
@@ -43,6 +46,12 @@ def training_key(spec: CloudSpec, cloud: CloudFeatures, of_clients: bool = True)
     }
 
 
+def _in_time(spec: CloudSpec, cloud: CloudFeatures) -> bool:
+    """Whether clients meet their images in the order in which these were taken."""
+    timed = cloud.train_times is not None
+    return timed and spec.clients.source == "natural" and spec.clients.order.chosen(timed) == "time"
+
+
 def trained_on_superclasses(spec: CloudSpec) -> bool:
     """Whether what is trained here meets clients of one superclass at a time, and so learns which classes belong together."""
     return spec.clients.source == "drawn" and spec.clients.subset.classes == "superclass"
@@ -53,7 +62,8 @@ def sampler(spec: CloudSpec, settings: ModuleSettings, cloud: CloudFeatures, par
     images = cloud.parts[part]
     if spec.clients.source == "natural" and cloud.train_clients is not None:
         every = settings.drift_every if settings.recipe == "stream" else None
-        drawn = natural_sequences(cloud.train_clients[images], settings.length, every)
+        times = cloud.train_times[images] if _in_time(spec, cloud) and cloud.train_times is not None else None
+        drawn = natural_sequences(cloud.train_clients[images], settings.length, every, times)
         return lambda rng, count: images[drawn(rng, count)]
     clients = ClientsSettings(
         count=1,

@@ -19,6 +19,7 @@ from iciia.imports import import_class
 from iciia.policies import make_policy
 from sim.scenario.adapters import (
     AnyAdapterSettings,
+    FfAdapterSettings,
     IciiaAdapterSettings,
     ModuleAdapterSettings,
     OwnAdapterSettings,
@@ -53,9 +54,10 @@ def build_adapter(
         assert isinstance(module, ICIIA | ClientPriors)  # validated
         policy = make_policy(bank.policy.kind, bank.policy.arguments)
         return IciiaAdapter(module, int(variant or 0), STORAGES[bank.storage], policy, bank.diagnostics)
-    if isinstance(settings, ModuleAdapterSettings):
+    if isinstance(settings, FfAdapterSettings | ModuleAdapterSettings):
         of_module: Any = ADAPTERS[settings.kind]
-        trained: Adapter = of_module(modules[settings.module])
+        limits = {} if variant is None else {"capacity": variant}
+        trained: Adapter = of_module(modules[settings.module], **limits)
         return trained
     if isinstance(settings, OwnAdapterSettings):
         return make_own(settings.kind, settings.arguments, source)

@@ -46,6 +46,7 @@ class Job:
         modules: Trained modules by name.
         source: What the cloud tells every adapter.
         owners: Natural client of each image, int64 [M]; None if the data have none.
+        times: When each was taken, float64 [M]; None if the data do not say.
     """
 
     clients: ClientsSettings
@@ -57,11 +58,14 @@ class Job:
     modules: Mapping[str, Module]
     source: Source
     owners: NDArray[np.int64] | None = None
+    times: NDArray[np.float64] | None = None
 
     def stream(self) -> Streams:
         """The clients' streams."""
         labels = np.asarray(self.store.labels)
-        return build_stream(self.clients, self.seed, self.superclass, labels, self.store.classes, self.owners)
+        return build_stream(
+            self.clients, self.seed, self.superclass, labels, self.store.classes, self.owners, self.times
+        )
 
 
 class CohortSimulator:

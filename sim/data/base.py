@@ -1,9 +1,7 @@
 """The two shapes that data come in: images to run a backbone over, or features that somebody has already computed."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,6 @@ from numpy.typing import NDArray
 from iciia.cloud.features import FeatureStore
 from iciia.cloud.images import ImageSource
 from iciia.counter import generator
-from sim.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -44,12 +41,16 @@ class Images:
         test: Images for the clients' streams.
         skipped: Unreadable files that were left out.
         missing: Files that a list names and that are not there, left out as well.
-        shapes: Frames, height and width of each file as it is stored, int64 [M, 3], training files first; None where images are not
-            files.
+        passed_over: Files among the images that are none.
+        notes: What was done to the data that their owner may not expect.
+        shapes: Frames, height and width of each file, int64 [M, 3], training files first; None where images are not files.
         train_groups: Training images with equal numbers, int64 [M], never come into different parts; all of one group are of one
             class. None if every image stands for itself.
         train_clients: Natural client of each training image, int64 [M], numbered from 0; None if the data have none.
         test_clients: Natural client of each test image; one and the same client may be on both sides.
+        train_times: When each training image was taken, float64 [M], seconds since 1970 or any other number that grows with time;
+            None if the data do not say.
+        test_times: When each test image was taken.
     """
 
     key: Mapping[str, Any]
@@ -58,10 +59,14 @@ class Images:
     test: ImageSource
     skipped: Sequence[str] = ()
     missing: Sequence[str] = ()
+    passed_over: Sequence[str] = ()
+    notes: Sequence[str] = ()
     shapes: NDArray[np.int64] | None = None
     train_groups: NDArray[np.int64] | None = None
     train_clients: NDArray[np.int64] | None = None
     test_clients: NDArray[np.int64] | None = None
+    train_times: NDArray[np.float64] | None = None
+    test_times: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,10 @@ class Features:
         test: For the clients' streams.
         train_clients: Natural client of each training image, int64 [M], numbered from 0; None if the data have none.
         test_clients: Natural client of each test image; one and the same client may be on both sides.
+        train_times: When each training image was taken, float64 [M]; None if the data do not say.
+        test_times: When each test image was taken.
         classifier: Weight [C, D] and bias [C] of the backbone's classifier, float32; None if it is unknown.
+        notes: What was done to the data that their owner may not expect.
     """
 
     key: Mapping[str, Any]
@@ -84,41 +92,10 @@ class Features:
     test: FeatureStore
     train_clients: NDArray[np.int64] | None = None
     test_clients: NDArray[np.int64] | None = None
+    train_times: NDArray[np.float64] | None = None
+    test_times: NDArray[np.float64] | None = None
     classifier: tuple[NDArray[np.float32], NDArray[np.float32] | None] | None = None
-
-
-def read_superclasses(path: Path, num_classes: int) -> tuple[NDArray[np.int64], list[str]]:
-    """Reads a CSV file with the columns `class_index,superclass` (a number or a name) and, optionally, `superclass_name`.
-
-    Returns:
-        Superclass of each class, int64 [C], numbered in order of appearance, and their names.
-
-    Raises:
-        DataError: The file, a column, a class or a number is missing or wrong; the message says which.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a CSV file of superclasses: {error}") from error
-    found: dict[int, str] = {}
-    names: dict[str, str] = {}
-    for line, row in enumerate(rows, start=2):
-        try:
-            index, group = int(row["class_index"]), row["superclass"].strip()
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(
-                f"{path}: line {line} got {dict(row)}; expected the columns class_index (an integer) and superclass"
-            ) from error
-        if not 0 <= index < num_classes:
-            raise DataError(f"{path}: line {line} got class_index {index}; expected 0 to {num_classes - 1}")
-        found[index] = group
-        names.setdefault(group, row.get("superclass_name") or group)
-    missing = sorted(set(range(num_classes)) - set(found))
-    if missing:
-        raise DataError(f"{path}: no superclass for {len(missing)} of {num_classes} classes, the first is {missing[0]}")
-    numbers = {group: number for number, group in enumerate(names)}
-    return np.array([numbers[found[c]] for c in range(num_classes)], dtype=np.int64), list(names.values())
+    notes: Sequence[str] = ()
 
 
 def split_by_class(

@@ -16,6 +16,7 @@ from sim.data.base import Classes, Images
 from sim.data.files import FileImages, Scanner
 from sim.data.leaf import leaf_files, read_users
 from sim.errors import DataError
+from sim.texts import read_text
 
 PLACES = ("", "Anno", "Eval", "Img", "raw")
 """Where the published files may lie below the data set's folder: all together, in the authors' folders, or in LEAF's."""
@@ -80,7 +81,7 @@ def open_celeba(
         images[1],
         unreadable,
         missing,
-        np.concatenate([scan.shapes for scan in scans]),
+        shapes=np.concatenate([scan.shapes for scan in scans]),
         train_clients=people[0],
         test_clients=people[1],
     )
@@ -96,8 +97,8 @@ def _find(path: Path, name: str) -> Path:
 def _lines(file: Path, skip: int = 0) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and columns of a file."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(file).splitlines()
+    except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read: {error}") from error
     for number, line in enumerate(lines[skip:], start=skip + 1):
         if line.strip():
@@ -129,7 +130,7 @@ def _read_pairs(file: Path, meaning: str, allowed: Sequence[int] | None = None) 
     """A number for each image."""
     found: dict[str, int] = {}
     for number, columns in _lines(file):
-        if len(columns) != 2 or not columns[1].isdigit() or (allowed is not None and int(columns[1]) not in allowed):
+        if len(columns) != 2 or not columns[1].isdecimal() or (allowed is not None and int(columns[1]) not in allowed):
             raise DataError(f"{file}: line {number} is {' '.join(columns)!r}; expected an image and {meaning}")
         found[columns[0]] = int(columns[1])
     return found
@@ -151,7 +152,7 @@ def _read_leaf(folder: Path) -> _Half:
     advice = "run LEAF's preprocess.sh for celeba, or set data.split: official"
     for file in leaf_files(folder, advice):
         for person, images, _ in read_users(file):
-            if not person.isdigit():
+            if not person.isdecimal():
                 raise DataError(f"{file}: user {person!r} is no number of a person")
             names += [str(name) for name in images]
             people += [int(person)] * len(images)

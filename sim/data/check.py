@@ -1,7 +1,9 @@
 """What is on disk: a data set inspected without any model."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
+from sim.data.decode import missing_reader
+from sim.data.times import DATED, shown_span, shown_time
 from sim.scenario.data import Data
 from sim.stage import StageProgress
 
@@ -38,6 +42,45 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """When the images of one side were taken.
+
+    Args:
+        first: The earliest.
+        last: The latest.
+        span_per_client: From each client's first image to its last; of clients with two images or more.
+        median_gap: Between two images of a client that follow each other; None if no client has two.
+        tied_share: Share of these that were taken at one moment, so that their order is that of the data.
+    """
+
+    first: float
+    last: float
+    span_per_client: Spread | None
+    median_gap: float | None
+    tied_share: float | None
+
+    @staticmethod
+    def of(times: NDArray[np.float64] | None, clients: NDArray[np.int64] | None) -> "Taken | None":
+        """Of times, [M], and whose each image is; None if nobody says when."""
+        if times is None:
+            return None
+        owners = np.zeros(len(times), dtype=np.int64) if clients is None else clients
+        order = np.lexsort((times, owners))
+        gaps = np.diff(times[order])[np.diff(owners[order]) == 0]
+        sizes = np.bincount(owners)
+        last = np.cumsum(sizes) - 1
+        several = np.flatnonzero(sizes > 1)
+        spans = times[order][last[several]] - times[order][last[several] - sizes[several] + 1]
+        return Taken(
+            float(times.min()),
+            float(times.max()),
+            None if clients is None else Spread.of(spans),
+            float(np.median(gaps)) if len(gaps) else None,
+            float((gaps == 0).mean()) if len(gaps) else None,
+        )
+
+
+@dataclass(frozen=True)
 class Half:
     """One side of a data set.
 
@@ -48,6 +91,7 @@ class Half:
         clients: Natural clients; None if the data have none.
         images_per_client: Images of each, the length of its stream.
         classes_per_client: Classes, or attributes, that each meets.
+        taken: When; None if the data do not say.
     """
 
     images: int
@@ -56,6 +100,7 @@ class Half:
     clients: int | None
     images_per_client: Spread | None
     classes_per_client: Spread | None
+    taken: Taken | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +121,8 @@ class DataReport:
         clients_on_both_sides: Natural clients that train and test share.
         missing: Files that a list names and that are not there.
         broken: Files that cannot be read.
+        passed_over: Files among the images that are none.
+        notes: What was done to the data that their owner may not expect.
         problems: Why a run would be refused.
     """
 
@@ -92,6 +139,8 @@ class DataReport:
     clients_on_both_sides: int | None
     missing: Sequence[str]
     broken: Sequence[str]
+    passed_over: Sequence[str]
+    notes: Sequence[str]
     problems: Sequence[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -122,13 +171,40 @@ class DataReport:
             yield "natural clients", f"{self._both('clients')}; on both sides {self.clients_on_both_sides:,}"
             yield "images per client", self._both("images_per_client")
             yield f"{many} per client", self._both("classes_per_client")
+        yield from self._taken()
         yield "missing files", _files(self.missing)
         yield "broken files", _files(self.broken)
+        if self.passed_over:
+            kinds = Counter(PurePath(name).suffix.lower() or "no extension" for name in self.passed_over)
+            counted = ", ".join(f"{kind} {count:,}" for kind, count in kinds.most_common(SHOWN))
+            yield "no images", f"{_files(self.passed_over)}: {counted}"
+        for note in self.notes:
+            yield "note", note
+
+    def _taken(self) -> Iterator[tuple[str, str]]:
+        """When images were taken, where the data say it."""
+        train, test = self.train.taken, self.test.taken
+        if train is None or test is None:
+            return
+        yield "taken", _sides([f"{shown_time(half.first)} to {shown_time(half.last)}" for half in (train, test)])
+        shown = shown_span if train.first >= DATED else "{:,g}".format
+        spans = [half.span_per_client for half in (train, test)]
+        if None not in spans:
+            yield "first to last of one", _sides([f"median {shown(span.median)}" for span in spans if span is not None])
+        gaps = [half.median_gap for half in (train, test)]
+        if None not in gaps:
+            yield "between two of one", _sides([f"median {shown(gap)}" for gap in gaps if gap is not None])
+        ties = [half.tied_share for half in (train, test)]
+        if any(ties):
+            yield "at the same moment", _sides([f"{100 * (share or 0):.1f} %" for share in ties])
 
     def _both(self, name: str) -> str:
         values = [getattr(half, name) for half in (self.train, self.test)]
-        train, test = (f"{value:,}" if isinstance(value, int) else str(value) for value in values)
-        return f"train {train}; test {test}"
+        return _sides([f"{value:,}" if isinstance(value, int) else str(value) for value in values])
+
+
+def _sides(texts: Sequence[str]) -> str:
+    return f"train {texts[0]}; test {texts[1]}"
 
 
 def _files(names: Sequence[str]) -> str:
@@ -136,7 +212,13 @@ def _files(names: Sequence[str]) -> str:
     return f"{len(names):,}" + (f" ({', '.join(names[:SHOWN])}{more})" if names else "")
 
 
-def inspect_data(settings: Data, seed: int, cache: Cache, stage: StageProgress) -> DataReport:
+Judge = Callable[[Images | Features], Iterable[str]]
+"""Data that can be read -> why a run would refuse them all the same."""
+
+
+def inspect_data(
+    settings: Data, seed: int, cache: Cache, stage: StageProgress, judge: Judge = lambda data: ()
+) -> DataReport:
     """Inspects a data set, however many of the files are missing or broken.
 
     Args:
@@ -144,6 +226,7 @@ def inspect_data(settings: Data, seed: int, cache: Cache, stage: StageProgress) 
         seed: By which clients' images are cut from the cloud's, where the data do not say.
         cache: Where it is remembered what files hold.
         stage: Told how far the first look at files is.
+        judge: Asked for more problems.
 
     Raises:
         DataError: They cannot be made sense of; the message says where and why.
@@ -166,8 +249,10 @@ def inspect_data(settings: Data, seed: int, cache: Cache, stage: StageProgress) 
         if allowed is not None and bad > allowed * total:
             problems.append(
                 f"{bad:,} of {total:,} files cannot be read, more than the allowed share of {allowed:g} (data.unreadable_share)"
+                + missing_reader(broken)
             )
-    halves = [_half(data, getattr(data, side).labels, getattr(data, f"{side}_clients")) for side in ("train", "test")]
+    problems += judge(data)
+    halves = [_half(data, side) for side in ("train", "test")]
     shared = None
     if data.train_clients is not None and data.test_clients is not None:
         shared = len(np.intersect1d(data.train_clients, data.test_clients))
@@ -185,12 +270,15 @@ def inspect_data(settings: Data, seed: int, cache: Cache, stage: StageProgress) 
         clients_on_both_sides=shared,
         missing=list(missing),
         broken=list(broken),
+        passed_over=list(data.passed_over) if isinstance(data, Images) else [],
+        notes=list(data.notes),
         problems=problems,
     )
 
 
-def _half(data: Images | Features, labels: NDArray[np.int64], clients: NDArray[np.int64] | None) -> Half:
-    labels = np.asarray(labels)
+def _half(data: Images | Features, side: str) -> Half:
+    labels = np.asarray(getattr(data, side).labels)
+    clients: NDArray[np.int64] | None = getattr(data, f"{side}_clients")
     image, label = np.nonzero(labels) if labels.ndim == 2 else (np.arange(len(labels)), labels)
     count = np.bincount(label, minlength=len(data.classes))
     met = None
@@ -206,4 +294,5 @@ def _half(data: Images | Features, labels: NDArray[np.int64], clients: NDArray[n
         clients=None if met is None else len(there),
         images_per_client=None if met is None else Spread.of(lengths[there]),
         classes_per_client=None if met is None else Spread.of(met[there]),
+        taken=Taken.of(getattr(data, f"{side}_times"), clients),
     )

@@ -1,9 +1,9 @@
 """Image files: opened once to see whether they can be read, remembered, and read when they are asked for."""
 
 import hashlib
-import io
 import json
 import os
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from typing import TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
 from sim.cache import Cache
+from sim.data.decode import READER, decode, missing_reader, probe
+from sim.data.folders import shown_name
 from sim.errors import DataError
 from sim.stage import StageProgress
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 RESIZE = 256 / 224
 """The shorter side is resized to this multiple of the image size, then the middle is cut out."""
 
-UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-"""What reading a broken image file raises."""
+UNREADABLE = (OSError, ValueError)
+"""What reading a broken file raises."""
 
 MISSING, BROKEN = (-1, 0, 0), (-2, 0, 0)
 """Shapes of files that cannot be read."""
@@ -45,10 +45,7 @@ def fit(pixels: Tensor, size: int) -> Tensor:
 
 def probe_image(path: Path, content: bytes) -> tuple[int, int, int]:
     """Decodes an image to its end, at the lowest resolution that its format offers."""
-    with Image.open(io.BytesIO(content)) as image:
-        width, height = image.size
-        image.draft("RGB", (1, 1))
-        image.load()
+    height, width = probe(content)
     return 1, height, width
 
 
@@ -75,11 +72,10 @@ class FileImages:
     def _read(self, number: int) -> Tensor:
         path = self.folder / self.names[number]
         try:
-            with Image.open(path) as image:
-                pixels = pil_to_tensor(image.convert("RGB"))
+            image = decode(path)
         except UNREADABLE as error:
             raise DataError(f"{path}: was readable when the folder was scanned and is no longer: {error}") from error
-        return fit(pixels, self.size)
+        return fit(pil_to_tensor(image), self.size)
 
 
 T = TypeVar("T")
@@ -100,12 +96,12 @@ class Scan:
     """What was found in files.
 
     Args:
-        names: The files that can be read, in the given order.
+        names: The files that can be read, by their path in the folder, in the given order.
         kept: Their places in the given order, int64 [M].
-        shapes: Frames, height and width of each of them as it is stored, int64 [M, 3].
-        missing: Files that are not there.
-        unreadable: Files that are broken.
-        content: Digest of all names and bytes.
+        shapes: Frames, height and width of each of them, int64 [M, 3].
+        missing: Files that are not there, by names that can be shown.
+        unreadable: Files that are broken, likewise.
+        content: Digest of all names and bytes, and of the version of the reader.
     """
 
     names: list[str]
@@ -143,18 +139,18 @@ class Scanner:
         """
         if not names:
             raise DataError(f"{folder}: has no files to read")
-        listing = hashlib.sha256(probe.__name__.encode())
+        listing = hashlib.sha256(f"{probe.__name__} {READER}".encode())
         for name in names:
-            listing.update(f"{name}\0{_stamp(os.path.join(folder, name))}\0".encode())
+            listing.update(os.fsencode(f"{name}\0{_stamp(os.path.join(folder, name))}\0"))
 
         def build(target: Path) -> None:
-            content, shapes = hashlib.sha256(), []
+            content, shapes = hashlib.sha256(f"reader {READER}".encode()), []
             with self.stage(f"scanning {folder}") as progress:
                 for start in range(0, len(names), AT_A_TIME):
                     part = names[start : start + AT_A_TIME]
                     found = in_threads(lambda name: _open(folder / name, probe), part, os.cpu_count())
                     for name, (digest, shape) in zip(part, found, strict=True):
-                        content.update(f"{name}\0".encode() + digest)
+                        content.update(os.fsencode(f"{name}\0") + digest)
                         shapes.append(shape)
                     progress(len(shapes), len(names))
             np.save(target / "shapes.npy", np.array(shapes, dtype=np.int64))
@@ -170,8 +166,8 @@ class Scanner:
             [names[i] for i in kept.tolist()],
             kept,
             shapes[kept],
-            [names[i] for i in missing],
-            [names[i] for i in broken],
+            [shown_name(names[i]) for i in missing],
+            [shown_name(names[i]) for i in broken],
             json.loads((place / "scan.json").read_text())["content"],
         )
 
@@ -188,8 +184,9 @@ class Scanner:
         total = sum(len(scan.names) for scan in scans) + len(bad)
         if len(bad) > self.unreadable_share * total:
             raise DataError(
-                f"{folder}: {len(bad)} of {total} images cannot be read, more than the allowed share of "
-                f"{self.unreadable_share:g} (data.unreadable_share); for example {', '.join(bad[:3])}"
+                f"{folder}: {len(bad):,} of {total:,} files cannot be read ({len(missing):,} missing, {len(unreadable):,} broken), "
+                f"more than the allowed share of {self.unreadable_share:g} (data.unreadable_share); for example "
+                f"{', '.join(bad[:3])}{missing_reader(unreadable)}"
             )
         return missing, unreadable
 
@@ -206,6 +203,8 @@ def _stamp(path: str) -> str:
 def _open(path: Path, probe: Probe) -> tuple[bytes, tuple[int, int, int]]:
     """Digest of a file and its shape."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe or a device would never end
+            return b"", BROKEN
         content = path.read_bytes()
     except FileNotFoundError:
         return b"", MISSING
@@ -216,40 +215,3 @@ def _open(path: Path, probe: Probe) -> tuple[bytes, tuple[int, int, int]]:
         return digest, probe(path, content)
     except UNREADABLE:
         return digest, BROKEN
-
-
-def class_folders(folder: Path) -> list[str]:
-    """Names of a folder's class folders, in order.
-
-    Raises:
-        DataError: The folder is missing, or has fewer than two.
-    """
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read as a folder of class folders: {error.strerror}") from error
-    if len(names) < 2:
-        raise DataError(f"{folder}: has {len(names)} class folders; expected 2 or more, each with its images inside")
-    return names
-
-
-def files_in_classes(folder: Path, classes: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
-    """All image files below class folders: their names in `folder`, and the class of each.
-
-    Raises:
-        DataError: There are none.
-    """
-    names: list[str] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = [
-            os.path.relpath(os.path.join(place, file), folder)
-            for place, _, files in os.walk(folder / name)
-            for file in files
-            if file.lower().endswith(EXTENSIONS)
-        ]
-        names += sorted(found, key=lambda path: path.split(os.sep))
-        labels += [label] * len(found)
-    if not names:
-        raise DataError(f"{folder}: has no images in its class folders ({', '.join(EXTENSIONS)})")
-    return names, np.array(labels, dtype=np.int64)

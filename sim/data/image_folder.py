@@ -1,63 +1,123 @@
-"""Any folder of class folders: `path/CLASS/*.jpg`, with train and test apart or split by ratio."""
+"""Any folder of class folders: `path/CLASS/*.jpg`, with train and test apart or cut here."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.data.base import Classes, Images, read_superclasses, split_by_class
-from sim.data.files import FileImages, Scan, Scanner, class_folders, files_in_classes
+from sim.data.base import Classes, Images
+from sim.data.files import FileImages, Scan, Scanner
+from sim.data.folders import check_same_classes, class_folders, files_in_classes, shown_name
+from sim.data.groups import read_superclasses
+from sim.data.keys import array_digest
+from sim.data.people import By, Origin, cut, read_clients
 from sim.errors import DataError
 
 
+@dataclass(frozen=True)
+class _Folder:
+    """A folder of class folders.
+
+    Args:
+        folder: Where it is.
+        scan: Its readable files.
+        labels: Class of each of them, int64 [M].
+        passed_over: Its files that are no images.
+    """
+
+    folder: Path
+    scan: Scan
+    labels: NDArray[np.int64]
+    passed_over: list[str]
+
+
 def open_image_folder(
-    train: Path, test: Path | None, test_share: float, superclasses: Path | None, size: int, seed: int, scanner: Scanner
+    train: Path,
+    test: Path | None,
+    test_share: float,
+    superclasses: Path | None,
+    size: int,
+    seed: int,
+    scanner: Scanner,
+    clients: Path | None = None,
+    by: By | None = None,
 ) -> Images:
     """Reads a folder of class folders.
 
     Args:
         train: Folder of class folders; classes are numbered in the order of their names.
         test: Another folder with the same classes; None cuts it from `train`.
-        test_share: Share of every class that is cut for the clients if `test` is None.
+        test_share: Share that is cut for the clients if `test` is None.
         superclasses: CSV file of superclasses, or None.
         size: Height and width of the images to read.
         seed: Which images are cut for the clients.
         scanner: Opens the files.
+        clients: CSV file that says whose each image is, or None.
+        by: As `sim.data.people.cut` takes it.
 
     Raises:
         DataError: A folder is missing or has no images, a class is in one part only, or too many images are unreadable.
     """
-    names = class_folders(train)
-    scans = [_scan(train, names, scanner)]
+    classes = class_folders(train)
+    places = [train] if test is None else [train, test]
     if test is not None:
-        if class_folders(test) != names:
-            differing = sorted(set(class_folders(test)) ^ set(names))
-            raise DataError(f"{test}: its class folders differ from those of {train}: {', '.join(differing[:5])}")
-        scans.append(_scan(test, names, scanner))
-    missing, unreadable = scanner.check(train, (scan for scan, _ in scans))
+        check_same_classes(train, classes, test, class_folders(test))
+    found = [_read(folder, classes, scanner) for folder in places]
+    missing, unreadable = scanner.check(train, [one.scan for one in found])
+    names = [shown_name(name) for name in classes]
+    notes: list[str] = []
+    origins = [Origin() for _ in found]
+    if clients is not None:
+        origins, notes = read_clients(clients, places, [one.scan.names for one in found])
     if test is None:
-        scan, labels = scans[0]
-        parts = split_by_class(labels, [1 - test_share, test_share], seed, "image_folder")
-        halves = [FileImages(train, [scan.names[i] for i in part], labels[part], size) for part in parts]
-        shapes = scan.shapes[np.concatenate(parts)]
+        parts = cut(found[0].labels, origins[0].clients, by, test_share, seed, "image_folder")
+        halves = [_images(found[0], part, size) for part in parts]
+        shapes = found[0].scan.shapes[np.concatenate(parts)]
+        origins = [origins[0].of(part) for part in parts]
     else:
-        places = zip((train, test), scans, strict=True)
-        halves = [FileImages(folder, scan.names, labels, size) for folder, (scan, labels) in places]
-        shapes = np.concatenate([scan.shapes for scan, _ in scans])
-    for half, place in zip(halves, ("train", "test"), strict=True):
-        empty = np.flatnonzero(np.bincount(half.labels, minlength=len(names)) == 0)
-        if len(empty):
-            raise DataError(f"{train}: class {names[empty[0]]!r} has no readable image for the {place} part")
-    groups = read_superclasses(superclasses, len(names)) if superclasses else (None, ())
+        halves = [_images(one, np.arange(len(one.labels)), size) for one in found]
+        shapes = np.concatenate([one.scan.shapes for one in found])
+    apart = clients is None or test is not None
+    _check_classes(train, names, [half.labels for half in halves], sides=2 if apart else 1)
     key = {
-        "kind": "image_folder", "content": [scan.content for scan, _ in scans], "size": size,
+        "kind": "image_folder", "content": [one.scan.content for one in found], "size": size,
         "test_share": test_share if test is None else None, "seed": seed,
+        **({} if clients is None else {"by": by, "clients": [array_digest(one.clients, one.times) for one in origins]}),
     }  # fmt: skip
-    return Images(key, Classes(names, *groups), halves[0], halves[1], unreadable, missing, shapes)
+    groups = read_superclasses(superclasses, names) if superclasses else (None, ())
+    return Images(
+        key,
+        Classes(names, *groups),
+        halves[0],
+        halves[1],
+        unreadable,
+        missing,
+        [name for one in found for name in one.passed_over],
+        notes,
+        shapes,
+        train_clients=origins[0].clients,
+        test_clients=origins[1].clients,
+        train_times=origins[0].times,
+        test_times=origins[1].times,
+    )
 
 
-def _scan(folder: Path, names: list[str], scanner: Scanner) -> tuple[Scan, NDArray[np.int64]]:
-    """The readable files of class folders, and the class of each."""
-    files, labels = files_in_classes(folder, names)
-    scan = scanner.scan(folder, files)
-    return scan, labels[scan.kept]
+def _read(folder: Path, classes: Sequence[str], scanner: Scanner) -> _Folder:
+    listing = files_in_classes(folder, classes)
+    scan = scanner.scan(folder, listing.names)
+    return _Folder(folder, scan, listing.labels[scan.kept], listing.passed_over)
+
+
+def _images(of: _Folder, chosen: NDArray[np.int64], size: int) -> FileImages:
+    return FileImages(of.folder, [of.scan.names[i] for i in chosen], of.labels[chosen], size)
+
+
+def _check_classes(train: Path, names: Sequence[str], labels: Sequence[NDArray[np.int64]], sides: int) -> None:
+    """Checks that the cloud has an image of every class, and so have the clients unless whole clients were cut."""
+    for half, place in list(zip(labels, ("train", "test"), strict=True))[:sides]:
+        empty = np.flatnonzero(np.bincount(half, minlength=len(names)) == 0)
+        if len(empty):
+            advice = "; set data.split: image" if sides == 1 else ""
+            raise DataError(f"{train}: class {names[empty[0]]!r} has no readable image for the {place} part{advice}")

@@ -10,11 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from sim.data.base import Classes, Images
-from sim.data.files import EXTENSIONS, FileImages, Scanner, class_folders, files_in_classes
+from sim.data.files import FileImages, Scanner
+from sim.data.folders import (
+    Listing,
+    check_same_classes,
+    class_folders,
+    files_in_classes,
+    is_hidden,
+    is_image,
+    shown_name,
+)
+from sim.data.table import read_table
 from sim.errors import DataError
 
 SUPERCLASSES = Path(__file__).parent / "superclasses" / "imagenet.csv"
@@ -42,11 +51,10 @@ def open_imagenet(path: Path, size: int, scanner: Scanner) -> Images:
     train, val = path / "train", path / "val"
     wnids = class_folders(train)
     _check_known(train, wnids, known)
-    train_names, train_labels = files_in_classes(train, wnids)
-    val_names, val_labels = _val_files(path, val, wnids)
-    scans = [scanner.scan(train, train_names), scanner.scan(val, val_names)]
+    listed = [files_in_classes(train, wnids), _val_files(path, val, wnids)]
+    scans = [scanner.scan(folder, half.names) for folder, half in zip((train, val), listed, strict=True)]
     missing, unreadable = scanner.check(path, scans)
-    labels = [of[scan.kept] for of, scan in zip((train_labels, val_labels), scans, strict=True)]
+    labels = [half.labels[scan.kept] for half, scan in zip(listed, scans, strict=True)]
     for half, of in zip((train, val), labels, strict=True):
         empty = np.flatnonzero(np.bincount(of, minlength=len(wnids)) == 0)
         if len(empty):
@@ -64,7 +72,8 @@ def open_imagenet(path: Path, size: int, scanner: Scanner) -> Images:
         FileImages(val, scans[1].names, labels[1], size),
         unreadable,
         missing,
-        np.concatenate([scan.shapes for scan in scans]),
+        [name for half in listed for name in half.passed_over],
+        shapes=np.concatenate([scan.shapes for scan in scans]),
     )
 
 
@@ -80,24 +89,23 @@ def _check_known(folder: Path, wnids: list[str], known: Mapping[str, object]) ->
         raise DataError(f"{folder}: {unknown[0]} is none of the 1,000 classes of ImageNet-1K, such as n01440764")
 
 
-def _val_files(path: Path, val: Path, wnids: list[str]) -> tuple[list[str], NDArray[np.int64]]:
+def _val_files(path: Path, val: Path, wnids: list[str]) -> Listing:
     """The validation images of the given classes."""
     if not val.is_dir():
         raise DataError(f"{val}: no such folder; expected the validation images")
-    if any(entry.is_dir() for entry in val.iterdir()):
-        found = class_folders(val)
-        if found != wnids:
-            differing = sorted(set(found) ^ set(wnids))
-            raise DataError(f"{val}: its class folders differ from those of train: {', '.join(differing[:5])}")
+    if any(entry.is_dir() and not is_hidden(entry.name) for entry in val.iterdir()):
+        check_same_classes(path / "train", wnids, val, class_folders(val))
         return files_in_classes(val, wnids)
     wnid_of = _val_classes(path)
-    names = sorted(file.name for file in val.iterdir() if file.name.lower().endswith(EXTENSIONS))
+    files = sorted(str(file) for file in val.iterdir() if not is_hidden(file.name))
+    names = [Path(file).name for file in files if is_image(file)]
     for name in names:
         if Path(name).stem not in wnid_of:
             raise DataError(f"{val}: {name} has no class in the list of validation images")
     number = {wnid: label for label, wnid in enumerate(wnids)}
     pairs = [(name, number[wnid_of[Path(name).stem]]) for name in names if wnid_of[Path(name).stem] in number]
-    return [name for name, _ in pairs], np.array([label for _, label in pairs], dtype=np.int64)
+    passed_over = [shown_name(Path(file).name) for file in files if not is_image(file)]
+    return Listing([name for name, _ in pairs], np.array([label for _, label in pairs], dtype=np.int64), passed_over)
 
 
 def _val_classes(path: Path) -> dict[str, str]:
@@ -116,12 +124,13 @@ def _val_classes(path: Path) -> dict[str, str]:
 
 def _read_solution(file: Path) -> dict[str, str]:
     """Kaggle's list: ImageId, and a PredictionString that begins with the class."""
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    try:
-        return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
-    except (KeyError, IndexError, AttributeError) as error:
-        raise DataError(f"{file}: expected the columns ImageId and PredictionString in every line") from error
+    wanted = {"the image": "ImageId", "its class": "PredictionString"}
+    table = read_table(file, wanted, "Kaggle's list of validation images")
+    classes = [text.split() for text in table.columns["PredictionString"]]
+    for place, words in enumerate(classes):
+        if not words:
+            raise DataError(f"{file}: {table.where(place)} has no PredictionString")
+    return {image: words[0] for image, words in zip(table.columns["ImageId"], classes, strict=True)}
 
 
 def _read_devkit(folder: Path) -> dict[str, str]:

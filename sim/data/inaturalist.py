@@ -4,7 +4,6 @@ Source: the iNaturalist 2019 competition (FGVC6) for the images; Lai et al., Fed
 `client_data_mapping/*.csv` with the columns `client_id`, `data_path` and `label_id`.
 """
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sim.data.base import Classes, Images
 from sim.data.files import FileImages, Scanner
 from sim.errors import DataError
+from sim.texts import read_rows
 
 COLUMNS = ("client_id", "data_path", "label_id")
 MAPPING = "client_data_mapping"
@@ -65,7 +65,7 @@ def open_inaturalist(path: Path, size: int, scanner: Scanner) -> Images:
         images[1],
         unreadable,
         missing,
-        np.concatenate([scan.shapes for scan in scans]),
+        shapes=np.concatenate([scan.shapes for scan in scans]),
         train_clients=train.clients[scans[0].kept],
         test_clients=test.clients[scans[1].kept],
     )
@@ -77,30 +77,28 @@ def _tests(path: Path) -> list[Path]:
 
 def _read(file: Path) -> _Mapping:
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            rows = csv.reader(stream)
-            header = [name.strip() for name in next(rows, [])]
-            if not set(COLUMNS) <= set(header):
-                raise DataError(f"{file}: has the columns {', '.join(header)}; expected {', '.join(COLUMNS)}")
-            lines = [(rows.line_num, row) for row in rows if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        rows = read_rows(file)
+    except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read as FedScale's client mapping: {error}") from error
+    header = rows.cells[0] if rows.cells else []
+    if not set(COLUMNS) <= set(header):
+        raise DataError(f"{file}: has the columns {', '.join(header)}; expected {', '.join(COLUMNS)}")
     client, path, label = (header.index(name) for name in COLUMNS)
     clients, paths, labels = [], [], []
     names: dict[int, str] = {}
-    for number, row in lines:
+    for number, row in zip(rows.lines[1:], rows.cells[1:], strict=True):
         if len(row) != len(header):
             raise DataError(f"{file}: line {number} has {len(row)} columns; expected {len(header)}")
-        if not row[client].strip().isdigit():
+        if not row[client].isdecimal():
             raise DataError(f"{file}: line {number} has client_id {row[client]!r}; expected an integer of 0 or more")
-        if not row[label].strip().isdigit():
+        if not row[label].isdecimal():
             raise DataError(f"{file}: line {number} has label_id {row[label]!r}; expected an integer of 0 or more")
         clients.append(int(row[client]))
-        paths.append(row[path].strip())
+        paths.append(row[path])
         labels.append(int(row[label]))
         if "label_name" in header:
-            names[labels[-1]] = row[header.index("label_name")].strip()
-    if not lines:
+            names[labels[-1]] = row[header.index("label_name")]
+    if not paths:
         raise DataError(f"{file}: has no images")
     return _Mapping(file, np.array(clients, dtype=np.int64), paths, np.array(labels, dtype=np.int64), names)
 

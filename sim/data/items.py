@@ -15,8 +15,10 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from sim.cache import Cache
-from sim.data.base import Classes, Images, read_superclasses
+from sim.data.base import Classes, Images
+from sim.data.decode import READER, as_seen
 from sim.data.files import UNREADABLE, fit, in_threads
+from sim.data.groups import read_superclasses
 from sim.errors import DataError
 from sim.stage import StageProgress
 
@@ -40,7 +42,7 @@ class ItemImages:
     Args:
         items: Where they are.
         labels: int64 [M].
-        shapes: Frames, height and width of each as it is stored, int64 [M, 3].
+        shapes: Frames, height and width of each, int64 [M, 3].
         size: Height and width of what is read. A picture of this very size is left as it is.
         channels: 1 if all are grey.
     """
@@ -56,7 +58,8 @@ class ItemImages:
 
     def _read(self, number: int) -> Tensor:
         picture, _ = self.items.item(number)
-        pixels = pil_to_tensor(picture.convert("RGB" if self.channels == 3 else "L"))
+        seen = as_seen(picture)
+        pixels = pil_to_tensor(seen if self.channels == 3 else seen.convert("L"))
         return pixels if pixels.shape[-2:] == (self.size, self.size) else fit(pixels, self.size)
 
 
@@ -68,7 +71,7 @@ class Look:
         labels: int64 [M].
         shapes: Frames, height and width of each, int64 [M, 3].
         grey: Whether all pictures are.
-        content: Digest of all pixels and labels.
+        content: Digest of all pixels and labels, and of the version of the reader.
     """
 
     labels: NDArray[np.int64]
@@ -92,22 +95,22 @@ def look_at(items: Items, title: str, key: Mapping[str, Any], cache: Cache, stag
     """
 
     def build(target: Path) -> None:
-        content = hashlib.sha256()
+        content = hashlib.sha256(f"reader {READER}".encode())
         labels, shapes, grey = [], [], True
         with stage(f"looking at {title}") as progress:
             for number in range(len(items)):
                 try:
                     picture, label = items.item(number)
-                    pixels = picture.tobytes() if isinstance(picture, Image.Image) else b""
+                    seen = as_seen(picture) if isinstance(picture, Image.Image) else None
                 except UNREADABLE as error:
                     raise DataError(f"{title}: picture {number} cannot be read: {error}") from error
-                if not pixels:
+                if seen is None:
                     raise DataError(f"{title}: item {number} holds a {type(picture).__name__}; expected a picture")
                 if isinstance(label, bool) or not isinstance(label, int | np.integer) or label < 0:
                     raise DataError(f"{title}: picture {number} has label {label!r}; expected the number of a class")
-                content.update(f"{picture.mode} {picture.size} {label}\0".encode() + pixels)
+                content.update(f"{seen.size} {label}\0".encode() + seen.tobytes())
                 labels.append(int(label))
-                shapes.append((1, picture.height, picture.width))
+                shapes.append((1, seen.height, seen.width))
                 grey = grey and picture.mode in GREY
                 if (number + 1) % 1024 == 0 or number + 1 == len(items):
                     progress(number + 1, len(items))
@@ -117,7 +120,7 @@ def look_at(items: Items, title: str, key: Mapping[str, Any], cache: Cache, stag
 
     if len(items) == 0:
         raise DataError(f"{title}: holds no pictures")
-    place = cache.get("look", key, build)
+    place = cache.get("look", {**key, "reader": READER}, build)
     labels, shapes = (np.load(place / f"{name}.npy") for name in ("labels", "shapes"))
     return Look(labels, shapes, **json.loads((place / "look.json").read_text()))
 
@@ -152,17 +155,17 @@ def open_items(
         DataError: A picture, a label or the superclasses are not what they should be.
     """
     looks = [look_at(half, title, key, cache, stage) for half, title, key in zip(halves, titles, keys, strict=True)]
-    count = len(names) or 1 + int(looks[0].labels.max())
+    classes = names or [str(c) for c in range(1 + int(looks[0].labels.max()))]
     for look, title in zip(looks, titles, strict=True):
-        check_classes(title, look.labels, count)
-    groups = read_superclasses(superclasses, count) if superclasses else (None, ())
+        check_classes(title, look.labels, len(classes))
+    groups = read_superclasses(superclasses, classes) if superclasses else (None, ())
     channels = 1 if all(look.grey for look in looks) else 3
     train, test = (
         ItemImages(half, look.labels, look.shapes, size, channels) for half, look in zip(halves, looks, strict=True)
     )
     return Images(
         {**kind, "content": [look.content for look in looks], "size": size},
-        Classes(names or [str(c) for c in range(count)], *groups),
+        Classes(classes, *groups),
         train,
         test,
         shapes=np.concatenate([look.shapes for look in looks]),

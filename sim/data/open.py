@@ -1,5 +1,6 @@
 """From data settings to data."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sim.cache import Cache
@@ -12,14 +13,18 @@ from sim.data.files import Scanner
 from sim.data.glyph_images import open_glyphs
 from sim.data.huggingface import Columns, open_huggingface
 from sim.data.image_folder import open_image_folder
+from sim.data.image_table import Columns as TableColumns
+from sim.data.image_table import Cut, open_image_table
 from sim.data.imagenet import open_imagenet
 from sim.data.inaturalist import open_inaturalist
 from sim.data.synthetic import open_synthetic
 from sim.data.torchvision import open_torchvision
 from sim.data.ucf101 import open_ucf101
 from sim.errors import DataError
+from sim.scenario.base import Cell
 from sim.scenario.data import (
     CelebaData,
+    ColumnSplit,
     Data,
     DigitsData,
     FeaturesData,
@@ -28,6 +33,7 @@ from sim.scenario.data import (
     HuggingfaceData,
     ImageFolderData,
     ImagenetData,
+    ImageTableData,
     InaturalistData,
     TorchvisionData,
     Ucf101Data,
@@ -72,7 +78,9 @@ def open_data(
         columns, splits = Columns(settings.image, settings.label, settings.client), (settings.train, settings.test)
         superclasses = _path(settings.superclasses)
         return open_huggingface(source, settings.config, columns, splits, superclasses, image_size, cache, stage)
-    if isinstance(settings, ImageFolderData | ImagenetData | CelebaData | Ucf101Data | InaturalistData):
+    if isinstance(
+        settings, ImageFolderData | ImageTableData | ImagenetData | CelebaData | Ucf101Data | InaturalistData
+    ):
         return _open_files(settings, seed, image_size, Scanner(cache, settings.unreadable_share, stage))
     return open_synthetic(
         settings.classes,
@@ -85,7 +93,7 @@ def open_data(
 
 
 def _open_files(
-    settings: ImageFolderData | ImagenetData | CelebaData | Ucf101Data | InaturalistData,
+    settings: ImageFolderData | ImageTableData | ImagenetData | CelebaData | Ucf101Data | InaturalistData,
     seed: int,
     size: int,
     scanner: Scanner,
@@ -93,8 +101,12 @@ def _open_files(
     """Data sets of single image or video files."""
     if isinstance(settings, ImageFolderData):
         superclasses = _path(settings.superclasses)
-        train, test = Path(settings.train), _path(settings.test)
-        return open_image_folder(train, test, settings.test_share, superclasses, size, seed, scanner)
+        train, test, clients = Path(settings.train), _path(settings.test), _path(settings.clients)
+        return open_image_folder(
+            train, test, settings.test_share, superclasses, size, seed, scanner, clients, settings.split
+        )
+    if isinstance(settings, ImageTableData):
+        return _open_table(settings, seed, size, scanner)
     path = Path(settings.path)
     if isinstance(settings, ImagenetData):
         return open_imagenet(path, size, scanner)
@@ -103,6 +115,22 @@ def _open_files(
     if isinstance(settings, Ucf101Data):
         return open_ucf101(path, settings.fold, size, scanner)
     return open_inaturalist(path, size, scanner)
+
+
+def _open_table(settings: ImageTableData, seed: int, size: int, scanner: Scanner) -> Images:
+    path, split = Path(settings.path), settings.split
+    drop = {column: _texts(cells) for column, cells in settings.drop.items()}
+    columns = TableColumns(settings.file, settings.label, settings.client, settings.time, drop)
+    if isinstance(split, ColumnSplit):
+        how = Cut(None, settings.test_share, seed, split.column, _texts(split.train), _texts(split.test))
+    else:
+        how = Cut(split, settings.test_share, seed)
+    return open_image_table(path, path / settings.table, columns, how, _path(settings.superclasses), size, scanner)
+
+
+def _texts(cells: Sequence[Cell]) -> list[str]:
+    """Cells as they stand in tables."""
+    return [str(cell) for cell in cells]
 
 
 def _path(text: str | None) -> Path | None:

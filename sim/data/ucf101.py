@@ -18,6 +18,7 @@ from sim.data.base import Classes, Images
 from sim.data.files import Scanner
 from sim.data.video import VideoClips, probe_video
 from sim.errors import DataError
+from sim.texts import read_text
 
 SUPERCLASSES = Path(__file__).parent / "superclasses" / "ucf101.csv"
 VIDEOS, LISTS = "UCF-101", "ucfTrainTestlist"
@@ -74,7 +75,7 @@ def open_ucf101(path: Path, fold: int, size: int, scanner: Scanner) -> Images:
         clips[1],
         unreadable,
         missing,
-        np.concatenate([scan.shapes for scan in scans]),
+        shapes=np.concatenate([scan.shapes for scan in scans]),
         train_groups=halves[0].groups[scans[0].kept],
     )
 
@@ -82,8 +83,8 @@ def open_ucf101(path: Path, fold: int, size: int, scanner: Scanner) -> Images:
 def _lines(file: Path) -> list[tuple[int, list[str]]]:
     """Line numbers and columns of a list."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(file).splitlines()
+    except (OSError, ValueError) as error:
         raise DataError(f"{file}: cannot be read: {error}; expected the lists of UCF101TrainTestSplits") from error
     return [(number, line.split()) for number, line in enumerate(lines, start=1) if line.strip()]
 

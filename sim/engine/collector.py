@@ -1,11 +1,11 @@
 """The collector: the only writer of a report's rows, and the keeper of running totals.
 
-A range of cohorts is committed by renaming complete, fsynced Parquet files whose names are the range. The presence of the range's
-`clients` file, renamed last, is the commit; nothing else records it. A collector that is started on a folder finds what is
-committed and deletes what was left half-written.
+A range of cohorts is committed by renaming complete, fsynced Parquet files whose names are the range, each made to last before the
+next. The presence of the range's `clients` file, renamed last, is the commit; nothing else records it. A collector that is
+started on a folder finds what is committed and deletes what was left half-written.
 """
 
-import os
+import io
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import RunError
+from sim.files import DISK, TEMPORARY, FileSystem, commit
 from sim.report import schema
 from sim.report.sums import CohortRecords, Sums, add_sums, sums_table
 
 MOST_FILES = 256
 """Most files of a table; a range holds as many cohorts as it takes."""
-
-_TEMPORARY = ".tmp"
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ class Layout:
         """All ranges, in order."""
         return [self.range_of(first) for first in range(0, self.cohorts, self.per_range)]
 
-    def committed(self) -> list[range]:
+    def committed(self, disk: FileSystem = DISK) -> list[range]:
         """The ranges that are committed, in order."""
-        return [part for part in self.ranges() if self.file(self.sharded[-1], part).is_file()]
+        return [part for part in self.ranges() if disk.exists(self.file(self.sharded[-1], part))]
 
 
 @dataclass
@@ -106,25 +105,24 @@ class Collector:
 
     Args:
         layout: What to write, and where.
+        disk: The file system.
 
     Raises:
         RunError: The folder cannot be written.
     """
 
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
+    def __init__(self, layout: Layout, disk: FileSystem = DISK) -> None:
+        self.layout, self.disk = layout, disk
         self.totals = Totals(correct=dict.fromkeys(layout.adapters, 0.0))
         self._waiting: dict[int, CohortRecords] = {}
         self._process = uuid.uuid4().hex
+        settle(layout, disk)
+        self._committed = {part.start for part in layout.committed(disk)}
         try:
-            for table in layout.sharded:
-                (layout.folder / table).mkdir(parents=True, exist_ok=True)
-                for left in (layout.folder / table).glob(f".*{_TEMPORARY}"):
-                    left.unlink()
+            for part in layout.committed(disk):
+                self._count(pq.read_table(pa.BufferReader(disk.read(layout.file("sums", part)))))
         except OSError as error:
-            raise RunError(f"{layout.folder}: the report cannot be written there ({error.strerror})") from error
-        for part in layout.committed():
-            self._count(pq.read_table(layout.file("sums", part)))
+            raise RunError(f"{layout.folder}: the report cannot be read there ({error.strerror})") from error
 
     def add(self, records: CohortRecords) -> Receipt:
         """Takes a cohort's records, and commits its range if that is now complete. A cohort may come twice.
@@ -134,7 +132,7 @@ class Collector:
         """
         layout = self.layout
         cohorts = layout.range_of(records.cohort)
-        committed = layout.file(layout.sharded[-1], cohorts).is_file()
+        committed = cohorts.start in self._committed
         if not committed:
             if records.cohort not in self._waiting:
                 self._count(sums_table(records.sums))
@@ -145,13 +143,16 @@ class Collector:
         return Receipt(self.totals, cohorts if committed else None, self._process)
 
     def _commit(self, cohorts: range) -> None:
-        parts = [self._waiting.pop(cohort) for cohort in cohorts]
+        parts = [self._waiting[cohort] for cohort in cohorts]
         total: Sums = {}
         for part in parts:
             add_sums(total, part.sums)
         for table in self.layout.sharded:
             whole = sums_table(total) if table == "sums" else pa.concat_tables([part.rows[table] for part in parts])
-            write(self.layout.file(table, cohorts), whole, self.layout.metadata)
+            write(self.layout.file(table, cohorts), whole, self.layout.metadata, self.disk)
+        self._committed.add(cohorts.start)
+        for cohort in cohorts:  # only now: what could not be written is still held
+            del self._waiting[cohort]
 
     def _count(self, sums: pa.Table) -> None:
         for row in sums.to_pylist():
@@ -163,19 +164,34 @@ class Collector:
                 setattr(self.totals, row["measure"], getattr(self.totals, row["measure"]) + int(row["value"]))
 
 
-def write(path: Path, table: pa.Table, metadata: Mapping[str, str]) -> None:
+def settle(layout: Layout, disk: FileSystem = DISK) -> None:
+    """Makes a report's folders, deletes what was left half-written there, and makes what is there last: a collector may have died
+    between a commit and that.
+
+    Raises:
+        RunError: The folder cannot be written.
+    """
+    try:
+        for table in layout.sharded:
+            folder = layout.folder / table
+            disk.make_folder(folder)
+            for name in disk.names(folder):
+                if name.startswith(".") and name.endswith(TEMPORARY):
+                    disk.remove(folder / name)
+            disk.sync_folder(folder)
+    except OSError as error:
+        raise RunError(f"{layout.folder}: the report cannot be written there ({error.strerror})") from error
+
+
+def write(path: Path, table: pa.Table, metadata: Mapping[str, str], disk: FileSystem = DISK) -> None:
     """Writes a Parquet file so that it is there completely or not at all.
 
     Raises:
         RunError: It cannot be written.
     """
-    temporary = path.with_name(f".{path.name}{_TEMPORARY}")
+    content = io.BytesIO()
+    pq.write_table(schema.with_metadata(table, metadata), content, compression="zstd")
     try:
-        with temporary.open("wb") as file:
-            pq.write_table(schema.with_metadata(table, metadata), file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        commit(disk, path, content.getvalue())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunError(f"{path}: cannot be written ({error.strerror}); what was committed before stays") from error

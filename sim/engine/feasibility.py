@@ -7,7 +7,7 @@ from sim.cache import Cache
 from sim.cloud.feasibility import backbone_problems, dimension_problems, empty_parts
 from sim.cloud.spec import feature_dim
 from sim.cohort.feasibility import adapter_problems, bank_problems
-from sim.data import Features
+from sim.data import Features, Images
 from sim.engine.parts import cloud_spec
 from sim.errors import DataError, ScenarioError
 from sim.scenario.adapter_checks import adapter_class
@@ -49,10 +49,7 @@ def _problems(scenario: Scenario, cache: Cache, stage: StageProgress) -> Found:
     except DataError as error:
         yield ("data",), str(error)
         return
-    if data.test.labels.ndim == 2:
-        yield from _attribute_problems(scenario)
-    yield from stream_problems(scenario.clients, scenario.seed, scenario.data.kind, data)
-    yield from empty_parts(spec, data)
+    yield from data_problems(scenario, data)
     yield from adapter_problems(scenario.adapters, data)
     backbone = list(backbone_problems(spec, data))
     yield from backbone
@@ -60,6 +57,14 @@ def _problems(scenario: Scenario, cache: Cache, stage: StageProgress) -> Found:
         features = feature_dim(spec, data)
         yield from bank_problems(scenario.adapters, scenario.modules, scenario.clients.cohort, features)
         yield from dimension_problems(scenario.modules, features, len(data.classes))
+
+
+def data_problems(scenario: Scenario, data: Images | Features) -> Found:
+    """Whether the data have the clients, classes and images that a scenario asks for, whatever backbone looks at them."""
+    if data.test.labels.ndim == 2:
+        yield from _attribute_problems(scenario)
+    yield from stream_problems(scenario.clients, scenario.seed, scenario.data.kind, data)
+    yield from empty_parts(cloud_spec(scenario), data)
 
 
 def _attribute_problems(scenario: Scenario) -> Found:

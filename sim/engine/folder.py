@@ -2,13 +2,13 @@
 
 import datetime
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sim.cloud.keys import platform_key
 from sim.errors import ReportError, RunError
+from sim.files import DISK, commit
 from sim.report import schema
 from sim.report.load import RUN_FILE
 from sim.scenario.scenario import Scenario
@@ -80,10 +80,8 @@ def write_run(folder: Path, scenario: Scenario, complete: bool, **more: Any) -> 
         "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **more,
     }
-    temporary = folder / f".{RUN_FILE}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / RUN_FILE)
+        DISK.make_folder(folder)
+        commit(DISK, folder / RUN_FILE, (json.dumps(content, indent=2) + "\n").encode())
     except OSError as error:
         raise RunError(f"{folder}: the report cannot be written there ({error.strerror})") from error

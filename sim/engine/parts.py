@@ -39,7 +39,7 @@ def job_of(scenario: Scenario, artifact: CloudArtifact) -> Job:
     """What a cohort gets."""
     return Job(
         scenario.clients, scenario.adapters, scenario.protocol, scenario.seed, artifact.classes.superclass, artifact.test,
-        artifact.modules, artifact.source, artifact.owners,
+        artifact.modules, artifact.source, artifact.owners, artifact.times,
     )  # fmt: skip
 
 

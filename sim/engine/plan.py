@@ -25,7 +25,8 @@ from sim.cohort.simulator import CohortSimulator, Job
 from sim.data import Features, Images
 from sim.engine.feasibility import check_data
 from sim.engine.parts import cloud_spec, layout_of
-from sim.engine.workers import QUEUED_PER_WORKER, simulated
+from sim.engine.schedule import QUEUED_PER_WORKER
+from sim.engine.workers import simulated
 from sim.errors import RunError
 from sim.scenario.file import Document, cells
 from sim.scenario.scenario import Scenario
@@ -139,6 +140,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
             modules,
             Source.blank(features, classes),
             data.test_clients,
+            data.test_times,
         )
     )
     lengths = simulator.stream.lengths(np.arange(scenario.clients.count))

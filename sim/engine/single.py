@@ -12,7 +12,7 @@ from sim.cloud.prepare import CloudArtifact
 from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import steps_together
 from sim.cohort.simulator import CohortSimulator, Job
-from sim.engine.collector import Layout, write
+from sim.engine.collector import Layout, settle, write
 from sim.engine.context import Context
 from sim.engine.folder import claim, write_run
 from sim.engine.parts import job_of, layout_of, prepare
@@ -47,6 +47,7 @@ def run_one(scenario: Scenario, folder: Path, context: Context) -> Report:
             context.display.note(f"module {name} stays the backbone: on its validation images no gain above chance")
     job = job_of(scenario, artifact)
     layout = layout_of(scenario, folder)
+    settle(layout)
     committed = layout.committed()
     wanted = context.share.of(layout)
     before, todo = _clients(scenario, committed), [part for part in wanted if part not in committed]

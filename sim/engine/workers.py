@@ -1,8 +1,7 @@
 """Ray: actors that host a cohort each at a time, and one that collects.
 
 Everything that knows Ray is in this file. The work itself is `simulated` and `Collector.add`, which run the same in the calling
-process. Who fails is replaced and what was lost is simulated again: a cohort's result is a pure function of its number, and adding
-it twice changes nothing.
+process; `Schedule` says what goes where.
 """
 
 import contextlib
@@ -11,34 +10,24 @@ import os
 import signal
 import socket
 import threading
-from collections import Counter as Counts
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import ray
 import torch
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import ActorUnavailableError, RayError, RayTaskError
 from ray.util.metrics import Counter, Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sim.cloud.threads import torch_threads
 from sim.cohort.simulator import CohortSimulator, Job
-from sim.engine.collector import Collector, Layout, Receipt, Totals
-from sim.errors import RunError, SimError
+from sim.engine.collector import Collector, Layout
+from sim.engine.schedule import Lost, Raised, Reference, Report, Schedule, Unavailable
+from sim.errors import RunError
 from sim.report.records import cohort_tables
 from sim.report.sums import CohortRecords
 
-QUEUED_PER_WORKER = 2
-"""Cohorts given to a worker at a time: one that it simulates and one that waits, so that it never idles."""
-
-ATTEMPTS = 3
-"""How often a cohort may take its worker down, or fail, before the run fails."""
-
 OBJECT_STORE_BYTES = 512 * 1024**2
 """Room for what is in flight, beside the job itself."""
-
-Report = Callable[[Totals], None]
 
 
 def simulated(simulator: CohortSimulator, layout: Layout, cohort: int) -> CohortRecords:
@@ -77,168 +66,60 @@ def run_on_ray(job: Job, layout: Layout, cohorts: Iterable[int], workers: int, r
         RunError: A cohort or the collector failed for good; what was committed stays.
     """
     try:
-        _Run(job, layout, cohorts, workers, report).until_committed()
+        Schedule(_RayTransport(job, layout, workers), layout, cohorts, workers, report).until_committed()
     except RayError as error:
         raise RunError(f"Ray failed: {error}; what was committed stays") from error
 
 
-@dataclass(frozen=True)
-class _Simulating:
-    """A cohort that a worker has been given."""
+class _RayTransport:
+    """Ray's actors and messages, as a schedule sees them.
 
-    cohort: int
-    worker: int
-    records: ray.ObjectRef
-
-
-class _Run:
-    """Keeps every worker busy until every cohort is committed. Knows cohorts by their numbers only.
-
-    Attributes:
-        todo: Cohorts to be given to workers.
-        simulating: What workers have, by the reference that tells that it is done; oldest first.
-        adding: Cohorts that the collector has been given, by the reference of its receipt.
-        added: Cohorts that this collector process holds and has not committed. They are lost with it.
-        load: Cohorts that each worker has; only workers that have answered since they were last started.
-        waking: Workers that have not yet, by the reference of their answer.
+    Args:
+        job: What to simulate; put into the object store once and shared by the workers of a node.
+        layout: What to write, and where; the collector runs on this node.
+        workers: Number of worker actors.
     """
 
-    def __init__(self, job: Job, layout: Layout, cohorts: Iterable[int], workers: int, report: Report) -> None:
-        self.layout = layout
-        self.report = report
-        self.todo = deque(cohorts)
-        self.uncommitted = {layout.range_of(cohort).start for cohort in self.todo}
-        self.attempts: Counts[int] = Counts()
-        self.simulating: dict[ray.ObjectRef, _Simulating] = {}
-        self.adding: dict[ray.ObjectRef, int] = {}
-        self.added: set[int] = set()
-        self.collector_process = ""
+    def __init__(self, job: Job, layout: Layout, workers: int) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         self.collector = _CollectorActor.options(scheduling_strategy=here).remote(layout)
         # In a list, so that it is fetched by the worker and not for each call; with every call, so that a worker which was
         # started again has it.
         self.shared = [ray.put((job, layout))]
         self.workers = [_WorkerActor.remote() for _ in range(workers)]
-        self.load: dict[int, int] = {}
-        self.waking: dict[ray.ObjectRef, int] = {}
-        for worker in range(workers):
-            self._wake(worker)
-        self.most_adding = 2 * QUEUED_PER_WORKER * workers
         self.retries = Counter("iciia_retries", "Cohorts simulated again after a failure")
+        self.counted = 0
         self.in_flight = Gauge("iciia_cohorts_in_flight", "Cohorts with a worker or the collector")
 
-    def until_committed(self) -> None:
-        """Runs until everything is committed."""
-        while self.uncommitted:
-            self._submit()
-            self.in_flight.set(len(self.simulating) + len(self.adding))
-            waiting = [*self.simulating, *self.adding, *self.waking]
-            if not waiting:
-                raise RunError("every worker has died and none could be started again; what was committed stays")
-            for reference in ray.wait(waiting, num_returns=1)[0]:
-                if reference in self.simulating:
-                    self._simulated(reference)
-                elif reference in self.adding:
-                    self._collected(reference)
-                else:
-                    self._woken(reference)
+    def wake(self, worker: int) -> Reference:
+        return self.workers[worker].prepare.remote(self.shared)
 
-    def _submit(self) -> None:
-        """Gives cohorts to workers that have room, unless the collector is behind."""
-        while self.todo and self.load and len(self.adding) < self.most_adding:
-            worker = min(self.load, key=lambda number: self.load[number])
-            if self.load[worker] >= QUEUED_PER_WORKER:
-                return
-            cohort = self.todo.popleft()
-            if self.layout.range_of(cohort).start not in self.uncommitted:
-                continue
-            last = self.attempts[cohort] == ATTEMPTS - 1
-            records, done = self.workers[worker].simulate.remote(self.shared, cohort, last)
-            self.simulating[done] = _Simulating(cohort, worker, records)
-            self.load[worker] += 1
+    def simulate(self, worker: int, cohort: int, last_attempt: bool) -> tuple[object, Reference]:
+        records, done = self.workers[worker].simulate.remote(self.shared, cohort, last_attempt)
+        return records, done
 
-    def _simulated(self, reference: ray.ObjectRef) -> None:
-        task = self.simulating[reference]
-        first = next(other for other, one in self.simulating.items() if one.worker == task.worker)
-        del self.simulating[reference]
-        if task.worker in self.load:
-            self.load[task.worker] -= 1
+    def add(self, records: object) -> Reference:
+        return self.collector.add.remote(records)
+
+    def wait(self, references: Sequence[Reference]) -> Sequence[Reference]:
+        ready: list[Reference] = ray.wait(list(references), num_returns=1)[0]
+        return ready
+
+    def answer(self, reference: Reference) -> object:
         try:
-            ray.get(reference)
+            return ray.get(reference)
+        except RayTaskError as error:
+            raise Raised(error.cause) from error
+        except ActorUnavailableError as error:
+            raise Unavailable(error) from error
         except RayError as error:
-            raised = isinstance(error, RayTaskError)
-            if raised or first is reference:  # one that only waited behind it is not to blame
-                self.attempts[task.cohort] += 1
-            if self.attempts[task.cohort] == ATTEMPTS:
-                raise _for_good(task.cohort, error, self.layout) from error
-            self._again(task.cohort)
-            if not raised and self.load.pop(task.worker, None) is not None:
-                self._wake(task.worker)
-            return
-        self.adding[self.collector.add.remote(task.records)] = task.cohort
+            raise Lost(error) from error
 
-    def _collected(self, reference: ray.ObjectRef) -> None:
-        cohort = self.adding.pop(reference)
-        try:
-            receipt: Receipt = ray.get(reference)
-        except RayTaskError as error:
-            if isinstance(error.cause, SimError):
-                raise error.cause from error
-            self._lost(cohort, error)
-            return
-        except RayError as error:  # the records were on a node that is gone, or the collector is
-            self._lost(cohort, error)
-            return
-        if receipt.process != self.collector_process:  # it has been started again: what it held is gone
-            for lost in sorted(self.added):
-                self._again(lost)
-            self.added.clear()
-            self.collector_process = receipt.process
-        if receipt.committed is None:
-            self.added.add(cohort)
-        else:
-            self.added.difference_update(receipt.committed)
-            self.uncommitted.discard(receipt.committed.start)
-        self.report(receipt.totals)
-
-    def _lost(self, cohort: int, error: RayError) -> None:
-        self.attempts[cohort] += 1
-        if self.attempts[cohort] > ATTEMPTS:
-            raise _for_good(cohort, error, self.layout) from error
-        self._again(cohort)
-
-    def _again(self, cohort: int) -> None:
-        self.todo.appendleft(cohort)
-        self.retries.inc()
-
-    def _wake(self, worker: int) -> None:
-        self.waking[self.workers[worker].prepare.remote(self.shared)] = worker
-
-    def _woken(self, reference: ray.ObjectRef) -> None:
-        """A worker has answered, or is gone for good."""
-        worker = self.waking.pop(reference)
-        try:
-            ray.get(reference)
-        except ray.exceptions.ActorUnavailableError:
-            self._wake(worker)
-            return
-        except RayTaskError as error:
-            raise RunError(f"a worker could not start: {error.cause!r}") from error
-        except RayError:
-            return
-        self.load[worker] = sum(task.worker == worker for task in self.simulating.values())
-
-
-def _for_good(cohort: int, error: RayError, layout: Layout) -> SimError:
-    """What a run fails with, of what a cohort failed with for the last time."""
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    if isinstance(cause, SimError):
-        return cause
-    advice = "lower clients.cohort, clients.chunk or bank capacities if memory ran out"
-    return RunError(
-        f"cohort {cohort} failed {ATTEMPTS} times, the last time with {cause!r}; {advice}; what was committed stays, go on "
-        f"with --resume {layout.folder}"
-    )
+    def told(self, in_flight: int, retries: int) -> None:
+        self.in_flight.set(in_flight)
+        if retries > self.counted:
+            self.retries.inc(retries - self.counted)
+            self.counted = retries
 
 
 def cpus_here() -> int:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sim.page import theme
+from sim.page.headline import knowing
 from sim.page.parts import Chart, rows_of
 from sim.report.load import Report
 
@@ -31,7 +32,10 @@ def _chart(report: Report, styles: Sequence[theme.Style], cost: str) -> Chart | 
     frame = frame[(frame["sees"] == "images") & frame[cost].notna() & frame["accuracy"].notna()]
     if frame[cost].nunique() < 2:
         return None
-    frame = frame[["adapter", "accuracy", "gain", cost, column]].rename(columns={cost: "cost", column: "on_frontier"})
+    told = knowing(frame)
+    frame = frame[["adapter", "knows", "accuracy", "gain", cost, column]].rename(
+        columns={cost: "cost", column: "on_frontier"}
+    )
     frame["on_frontier"] = frame["on_frontier"].eq(True)
     present = [style for style in styles if style.adapter in set(frame["adapter"])]
     x, frame = _placed(frame, axis)
@@ -48,6 +52,7 @@ def _chart(report: Report, styles: Sequence[theme.Style], cost: str) -> Chart | 
         size=alt.condition("datum.on_frontier", alt.value(110), alt.value(50)),
         tooltip=[
             alt.Tooltip("adapter:N"),
+            alt.Tooltip("knows:N"),
             alt.Tooltip("accuracy:Q", format=".1%"),
             alt.Tooltip("gain:Q", title="gain", format="+.1%"),
             alt.Tooltip("cost:Q", title=name if name == "bytes" else "MACs an image", format=","),
@@ -68,7 +73,7 @@ def _chart(report: Report, styles: Sequence[theme.Style], cost: str) -> Chart | 
     )
     caption = (
         "Large marks and the dashed line: the frontier, adapters that no other beats at the same cost or less. Hover for names. "
-        "Only adapters that see images alone; the scale is logarithmic, with 0 beside it."
+        f"Only adapters that see images alone; the scale is logarithmic, with 0 beside it. {told}".rstrip()
     )
     return Chart(
         f"frontier_{name}",

@@ -59,11 +59,11 @@ def headline_cards(report: Report) -> Cards:
 
 def gain_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
     """Gain of every adapter with its interval."""
-    columns = ["adapter", "sees", "accuracy", "gain", "gain_ci_low", "gain_ci_high"]
+    columns = ["adapter", "sees", "knows", "accuracy", "gain", "gain_ci_low", "gain_ci_high"]
     frame = report.summary[columns].astype({"gain_ci_low": float, "gain_ci_high": float})
-    for column in columns[3:]:
+    for column in columns[4:]:
         frame[column] *= 100
-    frame = frame.rename(columns={name: name.replace("gain", "gain_points") for name in columns[3:]})
+    frame = frame.rename(columns={name: name.replace("gain", "gain_points") for name in columns[4:]})
     y = alt.Y("adapter:N", title=None, sort=None)
     base = alt.Chart(theme.values(frame)).encode(y=y)
     title = "gain over the backbone, points"
@@ -81,6 +81,7 @@ def gain_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
     tooltip = [
         alt.Tooltip("adapter:N"),
         alt.Tooltip("sees:N"),
+        alt.Tooltip("knows:N"),
         alt.Tooltip("gain_points:Q", title="gain, points", format="+.2f"),
         alt.Tooltip("gain_points_ci_low:Q", title="95 % from", format="+.2f"),
         alt.Tooltip("gain_points_ci_high:Q", title="to", format="+.2f"),
@@ -91,7 +92,7 @@ def gain_chart(report: Report, styles: Sequence[theme.Style]) -> Chart:
     )
     caption = (
         "Mean gain over clients, paired by client, with its 95 % t-interval: how sure the mean over clients is, given this one "
-        f"training. {_seeing(report)}"
+        f"training. {_seeing(report)} {knowing(report.summary)}".rstrip()
     )
     return Chart(
         "gain",
@@ -106,12 +107,12 @@ def summary_table(report: Report) -> Table:
     """The summary."""
     drifts = report.answers.set_index("adapter")["drop"]
     drifting = bool(drifts.notna().any())
-    header = ["adapter", "sees", "accuracy", "client mean, % [95 %]", "gain, points [95 %]"]
+    header = ["adapter", "sees", "knows", "accuracy", "client mean, % [95 %]", "gain, points [95 %]"]
     header += ["drop, points"] * drifting + ["MACs an image", "state"]
     rows = []
     for row in rows_of(report.summary):
         cells = [
-            str(row.adapter), str(row.sees), percent(row.accuracy),
+            str(row.adapter), str(row.sees), known(row.knows), percent(row.accuracy),
             f"{points(row.accuracy_client_mean, '')} {interval(row.accuracy_ci_low, row.accuracy_ci_high, '')}",
             f"{points(row.gain)} {interval(row.gain_ci_low, row.gain_ci_high)}",
         ]  # fmt: skip
@@ -147,3 +148,15 @@ def _seeing(report: Report) -> str:
         for sees, rows in others.groupby("sees", sort=False)
     ]
     return f"References that see more than images, dashed: {'; '.join(named)}."
+
+
+def known(knows: str | None) -> str:
+    """What an adapter knows of clients, or a dash: nothing, or nobody has said."""
+    return "–" if knows is None or pd.isna(knows) or knows == "nothing" else str(knows)
+
+
+def knowing(frame: pd.DataFrame) -> str:
+    """Which adapters that see images alone were told something of clients beforehand; nothing if none was."""
+    told = frame[(frame["sees"] == "images") & ~frame["knows"].isin(["nothing"]) & frame["knows"].notna()]
+    named = [f"the {knows} ({', '.join(rows['adapter'])})" for knows, rows in told.groupby("knows", sort=False)]
+    return f"Told beforehand, by a list or by training on such clients: {'; '.join(named)}." if named else ""

@@ -4,6 +4,7 @@ from sim.page.aggregates import clients
 from sim.page.audit import audit_chart, audit_table
 from sim.page.calibration import calibration_chart, metrics_table
 from sim.page.capacity import capacity_chart
+from sim.page.detections import detections_table
 from sim.page.distribution import decile_table, distribution_charts, worst_table
 from sim.page.frontier import frontier_charts
 from sim.page.headline import best_adapter, gain_chart, headline_cards, summary_table
@@ -36,6 +37,7 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
             [],
             recovery_chart(report, looks),
             recovery_table(report),
+            detections_table(report),
             staleness_chart(report, looks),
         ),
         _section("capacity", "Bank capacity", [], capacity_chart(report, looks)),

@@ -7,7 +7,7 @@ At random is what a detector of the same rate r of alarms gets that looks at not
 the horizon it misses (1 - r)^L on average.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,8 +49,13 @@ def _next_alarm(alarms: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.minimum.accumulate(steps[:, ::-1], axis=1)[:, ::-1]
 
 
-def detections(sums: Sums) -> Rows:
-    """The `detections` table."""
+def detections(sums: Sums, adapters: Sequence[str]) -> Rows:
+    """The `detections` table.
+
+    Args:
+        sums: Of all cohorts.
+        adapters: Their names, in order.
+    """
     of_all: dict[int, dict[str, float]] = {}
     of_one: dict[str, dict[str, float]] = {}
     for (table, name, key, measure), value in sums.items():
@@ -59,7 +64,10 @@ def detections(sums: Sums) -> Rows:
             part[measure] = value
     rows = []
     drifts = int(sum(of_length["drifts"] for of_length in of_all.values()))
-    for name, of in of_one.items():
+    for name in adapters:
+        if name not in of_one:
+            continue
+        of = of_one[name]
         chance = _at_random(of_all, of["alarms"] / of["images"])
         rows.append(_row(name, "itself", drifts, of["images"], of["detected"], of["delay"], of["alarms"]))
         rows.append(_row(name, "random", drifts, of["images"], *chance, of["alarms"]))

@@ -225,7 +225,7 @@ def rendered(report: Report) -> RichTable:
     # a stream is what people expect; whatever else it is has to be said
     told = ["protocol"] if (frame.protocol != "stream").any() and "protocol" not in swept else []
     labelled = ["sees"] if (frame.sees == "past_labels").any() else []
-    labelled += ["knows"] if frame.knows.nunique() > 1 else []
+    labelled += ["knows"] if (frame.knows.eq("superclasses") & frame.module.isna()).any() else []  # by a list
     keys = (*swept, *told, "adapter", *labelled)
     for name in keys:
         table.add_column(name, no_wrap=True)

@@ -92,7 +92,8 @@ TABLES: Mapping[str, Table] = {
         ),
         False,
         "an adapter; sees is what it is shown beside images, knows what it was told of clients beforehand; accuracy is pooled over "
-        "images, the client mean and the gain (paired by client) have 95 % t-intervals over clients, before and after are a window's worth of images on each "
+        "images, the client mean and the gain (paired by client) have 95 % t-intervals over clients, "
+        "before and after are a window's worth of images on each "
         "side of the drifts; nll, ece and top5_accuracy are null where an adapter's scores do not tell them, "
         "macro_accuracy is the mean over the classes that were met, and kappa_temporal is (accuracy - a) / (1 - a) with a "
         "the accuracy of repeating the previous label",

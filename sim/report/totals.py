@@ -71,7 +71,7 @@ def final_tables(
         ),
         "calibration": schema.make("calibration", calibration),
         "answers": schema.make("answers", answers(sums, adapters, summary, drift_metrics)),
-        "detections": schema.make("detections", detections(sums)),
+        "detections": schema.make("detections", detections(sums, list(adapters))),
         "staleness": schema.make("staleness", staleness(sums, window)),
         "audit": schema.make("audit", audit_rows(sums, classes, split)),
     }

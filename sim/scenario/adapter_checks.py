@@ -14,6 +14,7 @@ from sim.scenario.adapters import (
     HmmAdapterSettings,
     IciiaAdapterSettings,
     LameAdapterSettings,
+    ModuleAdapterSettings,
     OwnAdapterSettings,
     PlainAdapterSettings,
     StataAdapterSettings,
@@ -50,6 +51,8 @@ def check_adapters(sections: Sections) -> Found:
                 yield (*key, "module"), not_one_of(wanted, list(modules)) if modules else undefined
             elif adapter.kind != kind_of(modules[wanted].context):
                 yield (*key, "module"), _wrong_context(adapter.kind, modules[wanted].context)
+            elif isinstance(adapter, ModuleAdapterSettings) and adapter.kind == "icrm":
+                yield from _position_problems((*key, "capacity"), capacities(adapter), modules[wanted].positions)
             elif isinstance(adapter, IciiaAdapterSettings):
                 yield from _module_bank_problems((*key, "bank"), adapter.bank, modules[wanted])
         yield from _setting_problems(key, adapter)
@@ -59,6 +62,16 @@ def check_adapters(sections: Sections) -> Found:
                 advice = "remove one" if isinstance(adapter, PlainAdapterSettings) else "give one of them a `name`"
                 yield key, f"a second adapter is called {name!r}; {advice}"
             names[name] = index
+
+
+def _position_problems(key: Key, wanted: list[int], positions: int) -> Found:
+    """Whether a module of context icrm has a position for each image of a context."""
+    largest = max(wanted, default=0)
+    if largest >= positions:
+        yield (
+            key,
+            f"got {largest}, and with the target that is more than the module's positions ({positions}); lower it",
+        )
 
 
 def _wrong_context(kind: str, context: str) -> str:

@@ -54,15 +54,27 @@ class IciiaAdapterSettings(Settings):
     """What reports call it, before the capacity; `iciia` if left out."""
 
 
-class ModuleAdapterSettings(Settings):
-    """Trained modules with nothing else to set. ff: ICIIA's layers without attention, context none. icrm, arm_cml: of these
-    contexts."""
+class FfAdapterSettings(Settings):
+    """ICIIA's layers without attention."""
 
-    kind: Literal["ff", "icrm", "arm_cml"]
+    kind: Literal["ff"]
+    module: str
+    """Name of one of the `modules`, of context none."""
+    name: AdapterName | None = None
+    """What reports call it; `ff` if left out."""
+
+
+class ModuleAdapterSettings(Settings):
+    """Modules that are no ICIIA: rivals that are trained on the same sequences."""
+
+    kind: Literal["icrm", "arm_cml"]
     module: str
     """Name of one of the `modules`, of that context."""
+    capacity: Capacities | None = None
+    """Most images that the target is beside; a list makes an adapter of each. Left out: all that icrm has positions for, and
+    all that came before for arm_cml."""
     name: AdapterName | None = None
-    """What reports call it; its kind if left out."""
+    """What reports call it, before the capacity; its kind if left out."""
 
 
 class PlainAdapterSettings(Settings):
@@ -127,6 +139,8 @@ class StataAdapterSettings(Settings):
     """Most images before this one; a list makes an adapter of each."""
     anchor: PositiveFloat = 1.0
     """alpha, how many images count as much as the classifier."""
+    softness: PositiveFloat = 50.0
+    """What log-likelihoods of features are divided by, as published; less lets features say more."""
     name: AdapterName | None = None
     """What reports call it, before the capacity; `stata` if left out."""
 
@@ -205,6 +219,7 @@ _Known = (
     | FlhFtlAdapterSettings
     | StataAdapterSettings
     | IciiaAdapterSettings
+    | FfAdapterSettings
     | ModuleAdapterSettings
     | LabelledAdapterSettings
 )
@@ -234,7 +249,14 @@ def adapter_from(folder: Path, adapter: AnyAdapterSettings) -> AnyAdapterSetting
     return adapter
 
 
-_Windowed = WindowAdapterSettings | KnnAdapterSettings | LameAdapterSettings | HmmAdapterSettings | StataAdapterSettings
+_Windowed = (
+    WindowAdapterSettings
+    | KnnAdapterSettings
+    | LameAdapterSettings
+    | HmmAdapterSettings
+    | StataAdapterSettings
+    | ModuleAdapterSettings
+)
 
 Variant = int | str | None
 """The one value that an adapter takes of a list in its settings: a capacity, or a number of supports."""
@@ -260,7 +282,11 @@ def capacities(settings: AnyAdapterSettings) -> list[int]:
 
 def module_of(settings: AnyAdapterSettings) -> str | None:
     """Name of the module that its adapters use."""
-    return settings.module if isinstance(settings, IciiaAdapterSettings | ModuleAdapterSettings) else None
+    return (
+        settings.module
+        if isinstance(settings, IciiaAdapterSettings | FfAdapterSettings | ModuleAdapterSettings)
+        else None
+    )
 
 
 def adapter_name(settings: AnyAdapterSettings, variant: Variant) -> str:

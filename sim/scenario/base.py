@@ -9,6 +9,7 @@ PositiveInt = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 BankCapacity = Annotated[int, Field(ge=0, le=4096)]
 Capacities = BankCapacity | Annotated[list[BankCapacity], Field(min_length=1)]
+Cell = str | int | float | bool
 Share = Annotated[float, Field(ge=0, le=1)]
 ProperShare = Annotated[float, Field(gt=0, lt=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]

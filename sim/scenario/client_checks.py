@@ -1,12 +1,12 @@
 """What can be wrong with clients and their drift, before any data are looked at."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
 from sim.scenario.clients import ClientsSettings, SizeRange
 from sim.scenario.drifts import DriftSettings, PositionSettings, PriorDriftSettings, RecurringDriftSettings
 from sim.scenario.sections import Found, Sections
+from sim.texts import read_rows
 
 Below = Iterator[tuple[str, str]]
 """Key below `clients`, with dots, and what is wrong there."""
@@ -23,8 +23,11 @@ def check_clients(sections: Sections) -> Found:
     if clients.images == "all":
         yield ("clients", "images"), 'got "all", which only natural clients have; give a number, or set source: natural'
         return
-    if clients.order.as_stored:
-        yield ("clients", "order", "as_stored"), "drawn streams have no stored order; remove it, or set source: natural"
+    if clients.order.by is not None:
+        yield (
+            ("clients", "order", "by"),
+            "orders natural clients' images, and streams are drawn; remove it, or set source: natural",
+        )
     for name, message in _drift_problems(clients, clients.images, sections.document.folder):
         yield ("clients", *name.split(".")), message
 
@@ -158,12 +161,11 @@ def read_matrix(matrix: str | list[list[int]] | None, folder: Path) -> list[list
     if isinstance(matrix, str):
         path = folder / matrix
         try:
-            with path.open(newline="", encoding="utf-8") as file:
-                texts = [row for row in csv.reader(file) if row]
-        except (OSError, UnicodeDecodeError) as error:
+            texts = read_rows(path).cells
+        except (OSError, ValueError) as error:
             raise ValueError(f"{path} cannot be read: {error}") from error
         for line, row in enumerate(texts, start=1):
-            wrong = [entry for entry in row if not entry.strip().isdecimal()]
+            wrong = [entry for entry in row if not entry.isdecimal()]
             if wrong:
                 raise ValueError(f"{path}, row {line}: got {wrong[0]!r}; expected numbers of concepts, 0 or more")
         rows = [[int(entry) for entry in row] for row in texts]

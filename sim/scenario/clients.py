@@ -1,8 +1,8 @@
 """Settings of `clients`: who they are, which classes they meet, in which order."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sim.scenario.base import PositiveFloat, PositiveInt, Settings, Share
 from sim.scenario.drifts import DriftSettings, NoDriftSettings
@@ -50,8 +50,22 @@ class OrderSettings(Settings):
     run_length: Annotated[float, Field(ge=1)] = 1.0
     """Images in a run on average. The images of a run are of one class as long as the prior stays; the prior itself is
     kept at every step."""
-    as_stored: bool = False
-    """Whether natural clients' images come in the order of the data, and not in a random one."""
+    by: Literal["time", "stored", "random"] | None = None
+    """In which order natural clients' images come. time: as they were taken, the default where the data say it. stored: as the data
+    have them. random: the default elsewhere."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_written(cls, value: Any) -> Any:
+        """`as_stored: true` of earlier scenarios and reports is `by: stored`, and `as_stored: false` says nothing."""
+        if not isinstance(value, dict) or not isinstance(value.get("as_stored"), bool) or "by" in value:
+            return value
+        rest = {key: one for key, one in value.items() if key != "as_stored"}
+        return {**rest, "by": "stored"} if value["as_stored"] else rest
+
+    def chosen(self, timed: bool) -> Literal["time", "stored", "random"]:
+        """`by`, or its default for data that say when images were taken, or do not."""
+        return self.by or ("time" if timed else "random")
 
 
 class CorruptionSettings(Settings):

@@ -1,7 +1,7 @@
 """What can be wrong with data, backbone and modules, before any data are looked at."""
 
 from iciia.cloud.train import BLOCK
-from sim.scenario.data import HuggingfaceData
+from sim.scenario.data import HuggingfaceData, ImageFolderData, ImageTableData
 from sim.scenario.file import Key
 from sim.scenario.modules import NOT_READ, RIVALS, ModuleSettings, PriorsSettings
 from sim.scenario.sections import Found, Sections
@@ -19,6 +19,12 @@ def check_data(sections: Sections) -> Found:
             ("data",),
             f"got {got} of dataset (a name in the local cache) and path (a folder of save_to_disk); give one",
         )
+    if isinstance(data, ImageFolderData) and data.split is not None and data.test is not None:
+        yield ("data", "split"), "says how train is cut, and test lies apart; remove one of them"
+    if isinstance(data, ImageFolderData | ImageTableData) and data.split == "client":
+        name = "clients" if isinstance(data, ImageFolderData) else "client"
+        if getattr(data, name) is None:
+            yield ("data", "split"), f'got "client", and nothing says whose an image is; set data.{name}, or image'
 
 
 def check_backbone(sections: Sections) -> Found:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sim.scenario.base import PositiveFloat, PositiveInt, ProperShare, Settings, Share
+from sim.scenario.base import Cell, PositiveFloat, PositiveInt, ProperShare, Settings, Share
 
 
 class DigitsData(Settings):
@@ -32,11 +32,56 @@ class ImageFolderData(Settings):
     test: str | None = None
     """Such a folder for the clients; without it, `test_share` of `train`."""
     test_share: ProperShare = 0.3
-    """Share of every class cut from `train` for the clients if there is no `test`."""
+    """Share cut from `train` for the clients if there is no `test`."""
+    clients: str | None = None
+    """CSV or Parquet file with the columns file, client and, if wanted, time: the images then have natural clients."""
+    split: Literal["client", "image"] | None = None
+    """How `train` is cut if there is no `test`. client: nobody is on both sides, the default with `clients`. image: the images of
+    every class are cut, the default without."""
     superclasses: str | None = None
-    """CSV file with the columns class_index, superclass."""
+    """CSV file with the columns class (a name) or class_index, and superclass."""
     unreadable_share: Share = 0.01
     """Unreadable images are skipped up to this share of all, and refused beyond."""
+
+
+class ColumnSplit(Settings):
+    """Train and test as a column says."""
+
+    column: str
+    """Column that says it."""
+    train: Annotated[list[Cell], Field(min_length=1)] = ["train"]
+    """Its cells that are for the cloud."""
+    test: Annotated[list[Cell], Field(min_length=1)] = ["test"]
+    """Its cells that are for the clients."""
+
+
+class ImageTableData(Settings):
+    """A table of images, a row each: CSV or Parquet, any column names."""
+
+    kind: Literal["image_table"]
+    table: str
+    """The table, from `path`."""
+    path: str = "."
+    """Folder that `table` and `file` start in."""
+    file: str
+    """Where a row's image is, from `path`: a column, or a pattern with columns in braces such as images/{image}.jpg."""
+    label: str
+    """Column of the classes."""
+    client: str | None = None
+    """Column that says whose an image is; the images then have natural clients."""
+    time: str | None = None
+    """Column that says when an image was taken: ISO 8601, EXIF's way, or a number."""
+    split: Literal["client", "image"] | ColumnSplit | None = None
+    """client: nobody is on both sides, the default with `client`. image: the images of every class are cut, the default without.
+    Or as a column says: {column: part, train: [train, val], test: [test]}."""
+    test_share: ProperShare = 0.3
+    """Share that is cut for the clients, unless a column says it."""
+    drop: dict[str, list[Cell]] = {}
+    """Rows that are left out, by column and cell: {label: [Not sure, Other]}."""
+    superclasses: str | None = None
+    """CSV file with the columns class (a name) or class_index, and superclass."""
+    unreadable_share: Share = 0.01
+    """Missing and broken files are left out up to this share of all, and refused beyond."""
 
 
 class FileData(Settings):
@@ -103,7 +148,7 @@ class TorchvisionData(Settings):
     test: str = "test"
     """Split for the clients, likewise."""
     superclasses: str | None = None
-    """CSV file with the columns class_index, superclass."""
+    """CSV file with the columns class (a name) or class_index, and superclass."""
 
 
 class HuggingfaceData(Settings):
@@ -127,7 +172,7 @@ class HuggingfaceData(Settings):
     test: str = "test"
     """Split for the clients."""
     superclasses: str | None = None
-    """CSV file with the columns class_index, superclass."""
+    """CSV file with the columns class (a name) or class_index, and superclass."""
 
 
 class FeaturesData(Settings):
@@ -140,7 +185,7 @@ class FeaturesData(Settings):
     test: str
     """For the clients."""
     superclasses: str | None = None
-    """CSV file with the columns class_index, superclass."""
+    """CSV file with the columns class (a name) or class_index, and superclass."""
 
 
 class SyntheticData(Settings):
@@ -163,6 +208,7 @@ Data = Annotated[
     DigitsData
     | GlyphsData
     | ImageFolderData
+    | ImageTableData
     | ImagenetData
     | FemnistData
     | CelebaData

@@ -7,13 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
 from sim.errors import Problem, ScenarioError, did_you_mean
-
-Key = tuple[str | int, ...]
+from sim.scenario.yaml_text import BadYamlError, Key, lines_of, parse, plain, without_private
 
 
 @dataclass(frozen=True)
@@ -66,14 +61,12 @@ class Document:
             try:
                 if not equals or not name:
                     raise ValueError(f"got {assignment!r}; expected KEY=VALUE, for example clients.count=1000")
-                values = [_plain(_yaml().load(part)) for part in _split(text)]
+                values = [_value(part) for part in _split(text)]
                 if len(values) == 1:
                     document = document.put(name.strip(), values[0])
                 else:
                     document = document.sweep_over(name.strip(), values)
-            except MarkedYAMLError as error:
-                problems.append(Problem(f"--set {name}", f"{text!r} is not YAML: {error.problem}"))
-            except (ValueError, YAMLError) as error:
+            except ValueError as error:
                 problems.append(Problem(f"--set {name}", str(error)))
         if problems:
             raise ScenarioError(self.source, problems)
@@ -120,28 +113,24 @@ def read(source: str | Path | Mapping[str, Any]) -> Document:
         ScenarioError: There is no such file, or it is not YAML, or not a mapping.
     """
     if isinstance(source, Mapping):
-        return Document("scenario", copy.deepcopy(dict(source)), Path.cwd(), Path.cwd(), {})
+        return Document("scenario", copy.deepcopy(without_private(source)), Path.cwd(), Path.cwd(), {})
     path = find(source)
     try:
-        tree = _yaml().load(path.read_text(encoding="utf-8"))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else None
-        message = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise ScenarioError(str(source), [Problem("YAML", message.split("\n")[0], line)]) from error
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        tree = parse(path.read_text(encoding="utf-8"))
+    except BadYamlError as error:
+        raise ScenarioError(str(source), [Problem("YAML", str(error), error.line)]) from error
+    except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(str(source), [Problem("file", f"cannot be read: {error}")]) from error
     if not isinstance(tree, dict):
-        found = "nothing" if tree is None else f"a {type(_plain(tree)).__name__}"
+        found = "nothing" if tree is None else f"a {type(plain(tree)).__name__}"
         raise ScenarioError(
             str(source),
             [Problem("file", f"got {found}; expected keys such as name, data, clients, adapters")],
         )
-    lines: dict[Key, int] = {(): 1}
-    _collect_lines(tree, (), lines)
     folder = path.resolve().parent
     packaged = path.resolve() in (file.resolve() for file in shipped().values())
-    return Document(str(source), _plain(tree), folder, Path.cwd() if packaged else folder, lines)
+    values = without_private(plain(tree))
+    return Document(str(source), values, folder, Path.cwd() if packaged else folder, lines_of(tree))
 
 
 def find(source: str | Path) -> Path:
@@ -192,6 +181,18 @@ def cells(document: Document) -> list[tuple[dict[str, Any], Document]]:
     return found
 
 
+def _value(text: str) -> Any:
+    """A value of `--set`.
+
+    Raises:
+        ValueError: It is no YAML.
+    """
+    try:
+        return plain(parse(text))
+    except BadYamlError as error:
+        raise ValueError(f"{text!r} is not YAML: {error}") from error
+
+
 def _split(text: str) -> list[str]:
     """Cuts text at the commas that are not inside brackets, braces or quotes."""
     parts, depth, quote = [""], 0, ""
@@ -209,32 +210,3 @@ def _split(text: str) -> list[str]:
             continue
         parts[-1] += character
     return parts
-
-
-def _yaml() -> YAML:
-    return YAML(typ="rt")
-
-
-def _collect_lines(tree: Any, key: Key, lines: dict[Key, int]) -> None:
-    if isinstance(tree, CommentedMap):
-        for name, value in tree.items():
-            lines[(*key, name)] = tree.lc.key(name)[0] + 1
-            _collect_lines(value, (*key, name), lines)
-    elif isinstance(tree, CommentedSeq):
-        for index, value in enumerate(tree):
-            lines[(*key, index)] = tree.lc.item(index)[0] + 1
-            _collect_lines(value, (*key, index), lines)
-
-
-def _plain(tree: Any) -> Any:
-    """Ordinary Python values in place of ruamel's, which remember how they were written."""
-    if isinstance(tree, dict):
-        return {_plain(name): _plain(value) for name, value in tree.items()}
-    if isinstance(tree, list):
-        return [_plain(value) for value in tree]
-    if isinstance(tree, bool) or tree is None:
-        return tree
-    for kind in (int, float, str):
-        if isinstance(tree, kind):
-            return kind(tree)
-    return str(tree)

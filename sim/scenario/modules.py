@@ -122,8 +122,8 @@ def kind_of(context: str) -> str:
 
 
 def _which(value: Any) -> str:
-    """Whether settings are of the default module. It need not say its context, unless a setting of attention is given: then it is the
-    stream context, which was the default before."""
+    """Whether settings are of the default module. It need not say its context, unless a setting of attention is given: then it is
+    the stream context, which was the default before."""
     if not isinstance(value, dict):
         return "priors" if isinstance(value, PriorsSettings) else "others"
     if "context" not in value:

@@ -66,6 +66,8 @@ class Scenario(Settings):
         names = ["path", "superclasses"]
         if isinstance(data, ImageFolderData | FeaturesData):
             names += ["train", "test"]
+        if isinstance(data, ImageFolderData):
+            names.append("clients")
         values = {name: getattr(data, name, None) for name in names}
         paths = {n: str(folder / Path(value).expanduser()) for n, value in values.items() if isinstance(value, str)}
         data = data.model_copy(update=paths)

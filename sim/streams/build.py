@@ -1,5 +1,7 @@
 """From a scenario's clients to their stream."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +43,7 @@ def build_stream(
     labels: NDArray[np.int64],
     num_classes: int,
     owners: NDArray[np.int64] | None = None,
+    times: NDArray[np.float64] | None = None,
 ) -> Streams:
     """The streams that a scenario describes.
 
@@ -51,15 +54,17 @@ def build_stream(
         labels: Class of each image to draw from, int64 [M].
         num_classes: C.
         owners: Natural client of each image, int64 [M]; None if the data have none.
+        times: When each image was taken, float64 [M]; None if the data do not say.
 
     Raises:
-        ValueError: The drift process is the user's own and cannot be made, or there are too few natural clients.
+        ValueError: The drift process is the user's own and cannot be made, or there are too few natural clients, or no times.
     """
     most = None if clients.images == "all" else clients.images
     if clients.source == "natural":
         if owners is None:
             raise ValueError("the data have no natural clients")
-        return NaturalStream(seed, clients.count, most, labels, num_classes, owners, clients.order.as_stored)
+        ranks = _ranks(clients.order.chosen(times is not None), len(owners), times)
+        return NaturalStream(seed, clients.count, most, labels, num_classes, owners, ranks)
     if most is None:
         raise ValueError("drawn streams need a number of images")
     images = GroupedImages.of(labels, num_classes)
@@ -74,6 +79,15 @@ def build_stream(
         replacement=clients.sampling == "with_replacement",
         run_length=clients.order.run_length,
     )
+
+
+def _ranks(
+    by: Literal["time", "stored", "random"], count: int, times: NDArray[np.float64] | None
+) -> NDArray[np.generic] | None:
+    """The order in which natural clients' images come, [M]; None for a random one."""
+    if by == "time" and times is None:
+        raise ValueError("the data do not say when images were taken")
+    return {"time": times, "stored": np.arange(count), "random": None}[by]
 
 
 def subset_sizes(subset: SubsetSettings) -> tuple[int, int] | None:

@@ -43,6 +43,11 @@ def _natural_problems(clients: ClientsSettings, kind: str, data: Images | Featur
     there = len(np.unique(data.test_clients))
     if clients.count > there:
         yield ("clients", "count"), f"got {clients.count}, and the data have {there} natural clients"
+    if clients.order.by == "time" and data.test_times is None:
+        yield (
+            ("clients", "order", "by"),
+            f'got "time", and these {kind} data do not say when images were taken; set random or stored',
+        )
 
 
 def _subset_problems(clients: ClientsSettings, seed: int, kind: str, data: Images | Features) -> Found:

@@ -12,7 +12,7 @@ from sim.streams.stream import GroupedImages, StreamChunk, class_counts
 
 
 class NaturalStream:
-    """The streams of natural clients: every image once, in a random order or as stored.
+    """The streams of natural clients: every image once, in a random order or in a given one.
 
     Client c of a scenario is the natural client `owner(c)`: all of them in order, or a random choice in order if the scenario has
     fewer. The order of a natural client's images depends on nothing but the seed and its number.
@@ -24,7 +24,8 @@ class NaturalStream:
         labels: Class of each image, int64 [M], or its attributes, [M, C].
         num_classes: C.
         owners: Natural client of each image, int64 [M].
-        as_stored: Whether images come in the order of the data.
+        ranks: A client's images come in the order of these numbers, [M], when they were taken for instance, and as they are stored
+            where these are equal; None for a random order.
 
     Raises:
         ValueError: There are fewer natural clients than `count`; the message says how many.
@@ -38,14 +39,14 @@ class NaturalStream:
         labels: NDArray[np.int64],
         num_classes: int,
         owners: NDArray[np.int64],
-        as_stored: bool = False,
+        ranks: NDArray[np.generic] | None = None,
     ) -> None:
         self.seed = seed
         self.most = most
         self.labels = labels
         self.num_classes = num_classes
-        self.images = GroupedImages.of(owners, int(owners.max()) + 1)
-        self.as_stored = as_stored
+        self.images = GroupedImages.of(owners, int(owners.max()) + 1, ranks)
+        self.shuffled = ranks is None
         natural = np.flatnonzero(self.images.count)
         if len(natural) < count:
             raise ValueError(f"got {count}, and the data have {len(natural)} natural clients")
@@ -101,7 +102,7 @@ class NaturalStream:
         owner = self.owner(clients)
         count = self.images.count[owner]
         place = np.broadcast_to(np.arange(count.max()), (len(owner), count.max()))
-        if not self.as_stored:
+        if self.shuffled:
             keys = uniforms(self.seed, "natural order", owner[:, None], place)
             place = np.argsort(np.where(place < count[:, None], keys, 1.0 + place), axis=1, kind="stable")
         place = np.minimum(place, count[:, None] - 1)[:, : self.lengths(clients).max()]
@@ -109,7 +110,7 @@ class NaturalStream:
 
 
 def natural_sequences(
-    owners: NDArray[np.int64], length: int, every: int | None
+    owners: NDArray[np.int64], length: int, every: int | None, times: NDArray[np.float64] | None = None
 ) -> Callable[[np.random.Generator, int], NDArray[np.int64]]:
     """Training sequences of natural clients.
 
@@ -119,12 +120,13 @@ def natural_sequences(
         every: Images between two drifts, at which another client takes over, the first anywhere in 1 to this; None for
             sequences of one client. A client that runs out of images is followed by another all the same, as long as there is
             another.
+        times: When each image was taken, float64 [M]: a client's images in a sequence are then some that follow each other, as in
+            its stream; None draws any of its images in any order.
 
     Returns:
         (rng, count) -> image places, int64 [count, length]. Clients are drawn by their number of images.
     """
-    images = GroupedImages.of(owners, int(owners.max()) + 1)
-
+    images = GroupedImages.of(owners, int(owners.max()) + 1, times)
     several = bool((owners != owners[0]).any())
 
     def another(rng: np.random.Generator, before: int) -> int:
@@ -133,14 +135,21 @@ def natural_sequences(
             if owner != before or not several:
                 return owner
 
+    def some(rng: np.random.Generator, owner: int, most: int) -> NDArray[np.int64]:
+        first, count = images.first[owner], images.count[owner]
+        everything = images.order[first : first + count]
+        if times is None:
+            return rng.permutation(everything)[:most]
+        start = int(rng.integers(max(count - most, 0) + 1))
+        return everything[start : start + most]
+
     def sequence(rng: np.random.Generator) -> NDArray[np.int64]:
         parts: list[NDArray[np.int64]] = []
         owner = -1
         left, until = length, length if every is None else int(rng.integers(1, every + 1))
         while left:
             owner = another(rng, owner)
-            first, count = images.first[owner], images.count[owner]
-            parts.append(rng.permutation(images.order[first : first + count])[: min(until, left)])
+            parts.append(some(rng, owner, min(until, left)))
             left -= len(parts[-1])
             until = every or left
         return np.concatenate(parts)

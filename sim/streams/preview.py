@@ -120,7 +120,9 @@ def preview_streams(
         largest_bank: Repeats are counted within this many images.
     """
     labels = np.asarray(data.test.labels)
-    stream = build_stream(clients, seed, data.classes.superclass, labels, len(data.classes), data.test_clients)
+    stream = build_stream(
+        clients, seed, data.classes.superclass, labels, len(data.classes), data.test_clients, data.test_times
+    )
     audited = min(clients.count, max(show, CLIENTS_AUDITED))
     sums: dict[tuple[str, str, int, str], float] = {}
     shown: list[NDArray[np.int64]] = []

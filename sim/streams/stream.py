@@ -31,11 +31,12 @@ class GroupedImages:
     count: NDArray[np.int64]
 
     @staticmethod
-    def of(groups: NDArray[np.integer], num_groups: int) -> "GroupedImages":
-        """Groups images by the group of each, int [M]."""
+    def of(groups: NDArray[np.integer], num_groups: int, ranks: NDArray[np.generic] | None = None) -> "GroupedImages":
+        """Groups images by the group of each, int [M], in the order of their ranks, [M], and as they are where these are equal."""
         count = np.bincount(groups, minlength=num_groups).astype(np.int64)
         first = np.concatenate([[0], np.cumsum(count)[:-1]]).astype(np.int64)
-        return GroupedImages(np.argsort(groups, kind="stable").astype(np.int64), first, count)
+        order = np.argsort(groups, kind="stable") if ranks is None else np.lexsort((ranks, groups))
+        return GroupedImages(order.astype(np.int64), first, count)
 
 
 def class_counts(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:

@@ -98,7 +98,9 @@ def adapters() -> list[Adapter]:
         IcrmAdapter(Icrm(D, C, layers=2, heads=2, width=8, positions=100)),
         IcrmAdapter(Icrm(D, C, layers=2, heads=2, width=8, positions=6)),
         IcrmAdapter(Icrm(D, C, layers=1, heads=1, width=4, positions=1)),
+        IcrmAdapter(Icrm(D, C, layers=1, heads=1, width=4, positions=30), 7),
         ArmCmlAdapter(ArmCml(D, C, width=5)),
+        ArmCmlAdapter(ArmCml(D, C, width=5), 4),
     ]
 
 
@@ -158,15 +160,85 @@ class Hoarding(Adapter):
         return Cost(state_bytes=4)
 
 
+class Nameless(Adapter):
+    """Has no kind."""
+
+    def start(self, clients: np.ndarray, seed: int) -> None:
+        return None
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        return chunk.logits, None
+
+    def cost(self) -> Cost:
+        return Cost()
+
+
+class Blind(BackboneAdapter):
+    """Sees what there is not."""
+
+    sees = "nothing"  # type: ignore[assignment]
+
+
+class Priceless(BackboneAdapter):
+    """States a cost that is no number of anything."""
+
+    def cost(self) -> Cost:
+        return Cost(macs_per_image=1.5)  # type: ignore[arg-type]
+
+
+class Narrow(BackboneAdapter):
+    """Leaves a class out."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        return chunk.logits[..., 1:], None
+
+
+class Wordless(BackboneAdapter):
+    """Gives no numbers where it is sure."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        sure = chunk.logits.softmax(dim=-1).amax(dim=-1, keepdim=True) > 0.8
+        return chunk.logits.masked_fill(sure, float("nan")), None
+
+
+class Hiding(BackboneAdapter):
+    """Keeps what clients showed in itself, which starting afresh forgets."""
+
+    def start(self, clients: np.ndarray, seed: int) -> None:
+        self.mean = torch.zeros(len(clients), C)
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        found = []
+        for logits in chunk.logits.unbind(dim=1):
+            found.append(logits + self.mean)
+            self.mean = (self.mean + logits) / 2
+        return torch.stack(found, dim=1), None
+
+
+class Crying(BackboneAdapter):
+    """Raises alarms for all clients at once."""
+
+    def predict(self, state: None, chunk: Chunk) -> tuple[torch.Tensor, None]:
+        self.alarms = np.zeros(chunk.logits.shape[1], dtype=bool)
+        return chunk.logits, None
+
+
 @pytest.mark.parametrize(
     ("adapter", "message"),
     [
+        (Nameless(), "its `kind` is None; give the class a string, by which reports call it"),
+        (Blind(), "its `sees` is 'nothing'; expected one of images, prior, past_labels"),
+        (Priceless(), "`macs_per_image` of its cost is 1.5; expected an integer"),
+        (Narrow(), r"scores are \(3, 24, 5\); expected \(3, 24, 6\)"),
+        (Wordless(), "scores of [0-9]+ of 72 images are not numbers"),
+        (Hiding(), "what other clients see in between changes its scores; their state is shared"),
+        (Crying(), r"`alarms` are \(\(24,\), dtype\('bool'\)\); expected an array of bool, \(3, 24\)"),
         (Peeking(), r"looks at more than it declares to see \(images\)"),
         (Mixing(), "a client alone scores differently from the same client among others"),
         (Foreseeing(), "one image at a time scores differently from the chunk"),
         (Hoarding(), "a client's state takes 28 bytes after 24 images, and 4 are stated"),
     ],
-    ids=["peeking", "mixing", "foreseeing", "hoarding"],
+    ids=lambda value: type(value).__name__ if isinstance(value, Adapter) else "",
 )
 def test_the_shipped_checks_find_what_is_wrong(adapter: Adapter, message: str) -> None:
     with pytest.raises(AssertionError, match=message):
@@ -229,3 +301,30 @@ def test_iciia_counts_its_second_classifier() -> None:
     cost = adapters()[3].cost()
     assert cost.macs_module == 6 * 2 * D * D // 2 + 2 * 2 * 5 * D
     assert cost.macs_per_image == cost.macs_module + D * C
+
+
+def test_a_policy_that_detects_raises_alarms() -> None:
+    """drift_reset says it when it empties the bank; the same in chunks and one image at a time, and of no other policy."""
+    module = ICIIA(features=D, classes=C, heads=2, partitions=2)
+    steps = 90
+    labels = (torch.arange(steps) // 45 * 3 + torch.arange(steps) % 3).repeat(2, 1)  # other classes from step 45 on
+    whole = Chunk(torch.zeros(2, steps, D), 6.0 * torch.nn.functional.one_hot(labels, C))
+    raised = {}
+    for length in (steps, 20, 1):
+        adapter = IciiaAdapter(module, 8, policy=make_policy("drift_reset", {"recent": 8}))
+        state, found = adapter.start(np.arange(2), 0), []
+        for start in range(0, steps, length):
+            part = slice(start, start + length)
+            _, state = adapter.predict(state, Chunk(whole.features[:, part], whole.logits[:, part]))
+            assert adapter.alarms is not None
+            found.append(adapter.alarms)
+        raised[length] = np.concatenate(found, axis=1)
+    assert np.array_equal(raised[steps], raised[20])
+    assert np.array_equal(raised[steps], raised[1])
+    (first,) = {tuple(np.flatnonzero(of_client)) for of_client in raised[steps]}
+    assert len(first) == 1
+    assert 45 < first[0] <= 45 + 8
+    for policy in (None, make_policy("reservoir")):
+        silent = IciiaAdapter(module, 8, policy=policy)
+        silent.predict(silent.start(np.arange(2), 0), whole)
+        assert silent.alarms is None

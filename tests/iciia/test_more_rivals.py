@@ -195,7 +195,7 @@ def adapt(z: Array, logits: Array, s: Source) -> Array:
     return np.array(found)
 
 
-def stata(z: Array, logits: Array, s: Source, anchor: float = 1.0) -> Array:
+def stata(z: Array, logits: Array, s: Source, anchor: float = 1.0, softness: float = 50.0) -> Array:
     rows, found = rows_of(s), []
     for t in range(len(z)):
         x, p = unit(z)[max(0, t - N) : t + 1], softmax(logits / s.temperature)[max(0, t - N) : t + 1]
@@ -209,7 +209,7 @@ def stata(z: Array, logits: Array, s: Source, anchor: float = 1.0) -> Array:
         for step in range(11):
             f = np.array([[-(((x[i] - mu[c]) ** 2) / v[c]).sum() / 2 for c in range(C)] for i in range(n)])
             for _ in range(5):
-                y = p * np.exp((f - f.max(axis=1, keepdims=True) + 50 / 6 * (w + w.T) @ y) / 50)
+                y = p * np.exp((f - f.max(axis=1, keepdims=True)) / softness + (w + w.T) @ y / 6)
                 y = y / y.sum(axis=1, keepdims=True)
             if step == 10:
                 break
@@ -237,7 +237,7 @@ CASES: list[tuple[Callable[[Source], Adapter], Plain]] = [
     (TdaAdapter, tda),
     (AdaptAdapter, adapt),
     (lambda s: StataAdapter(s, N), stata),
-    (lambda s: StataAdapter(s, N, 4.0), lambda *a: stata(*a, anchor=4.0)),
+    (lambda s: StataAdapter(s, N, 4.0, 5.0), lambda *a: stata(*a, anchor=4.0, softness=5.0)),
 ]
 
 
@@ -299,6 +299,19 @@ def test_the_filter_goes_on_where_no_superclass_is_possible() -> None:
     )
     assert state.tolist() == [[1.0, 0.0, 0.0]]
     assert scores.isfinite().all()
+
+
+def test_the_filter_says_when_it_believes_in_another_superclass() -> None:
+    """Classes of superclass 0, then of 2, then of 0 again; the first image only makes up its mind."""
+    logits = 8.0 * torch.nn.functional.one_hot(torch.tensor([[0, 1, 0, 3, 5, 3, 1, 0]]), C)
+    adapter = SuperclassFilterAdapter(replace(source(), temperature=1.0))
+    found = []
+    state = adapter.start(np.arange(1), 0)
+    for part in (slice(0, 3), slice(3, 8)):
+        _, state = adapter.predict(state, Chunk(torch.zeros(1, 8, D)[:, part], logits[:, part]))
+        assert adapter.alarms is not None
+        found.append(adapter.alarms)
+    assert np.concatenate(found, axis=1).tolist() == [[False, False, False, True, False, False, True, False]]
 
 
 @pytest.mark.parametrize("adapter", [FlhFtlAdapter(source(), 1), FthAdapter(source())], ids=["flh_ftl-1", "fth"])
@@ -405,17 +418,19 @@ def test_icrm_is_its_formula_and_reads_half_a_context_again() -> None:
         np.testing.assert_allclose(scores[1, t], icrm_of(module, z), rtol=1e-4, atol=1e-5)
 
 
-def test_arm_cml_is_its_formula() -> None:
+@pytest.mark.parametrize("capacity", [None, 5])
+def test_arm_cml_is_its_formula(capacity: int | None) -> None:
     torch.manual_seed(0)
     module = ArmCml(D, C, width=5)
     w = {name: value.double().numpy() for name, value in module.state_dict().items()}
     chunk = drawn()
-    scores = torch.cat(predicted(ArmCmlAdapter(module), chunk, 5), dim=1).double().numpy()
+    scores = torch.cat(predicted(ArmCmlAdapter(module, capacity), chunk, 5), dim=1).double().numpy()
     for k in range(3):
         z = unit(chunk.features[k].double().numpy()) * np.sqrt(D)
         told = [np.maximum(w["context.weight"] @ x + w["context.bias"], 0) for x in z]
         for t in range(T):
-            both = np.concatenate([z[t], np.mean(told[: t + 1], axis=0)])
+            first = 0 if capacity is None else max(0, t - capacity)
+            both = np.concatenate([z[t], np.mean(told[first : t + 1], axis=0)])
             expected = w["classifier.weight"] @ both + w["classifier.bias"]
             np.testing.assert_allclose(scores[k, t], expected, rtol=1e-4, atol=1e-5)
 
@@ -446,8 +461,10 @@ def test_a_full_context_takes_what_is_stated() -> None:
         (lambda s: AdaptAdapter(replace(s, weight=None)), "needs the weights of the backbone's classifier"),
         (lambda s: AdaptAdapter(replace(s, covariance=None)), "the cloud has measured none"),
         (lambda s: IcrmAdapter(Icrm(D, C, heads=3, width=8)), "got 3 heads, which do not divide the width 8"),
+        (lambda s: IcrmAdapter(Icrm(D, C, positions=5), 5), "got a capacity of 5, and the module has positions for 4"),
         (lambda s: StataAdapter(s, -1), "got a capacity of -1"),
         (lambda s: StataAdapter(s, 4, 0.0), "got an anchor of 0.0; expected a number above 0"),
+        (lambda s: StataAdapter(s, 4, 1.0, -1), "got a softness of -1; expected a number above 0"),
     ],
 )
 def test_bad_settings(make: Callable[[Source], Adapter], message: str) -> None:

@@ -1,9 +1,10 @@
-"""What the tests of published data sets share: opening a miniature, and damaging it."""
+"""What the tests of data in files share: opening a miniature, and damaging files."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -39,3 +40,13 @@ def edit(file: Path, old: str, new: str) -> None:
 def halve(file: Path) -> None:
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """One to five bytes, or runs of a few, changed, cut out or put in."""
+    found = bytearray(content)
+    for _ in range(int(rng.integers(1, 6))):
+        place = int(rng.integers(len(found)))
+        new = rng.choice(np.frombuffer(b'\0\n\r",;\xff0', dtype=np.uint8), int(rng.integers(3))).tobytes()
+        found[place : place + int(rng.integers(1, 5))] = new
+    return bytes(found)

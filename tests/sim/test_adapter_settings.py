@@ -64,6 +64,25 @@ class Crowd(Sharper):
         return chunk.logits - chunk.logits.mean(dim=0), None
 
 
+class Nameless(Adapter):
+    def __init__(self, source):
+        pass
+
+    def start(self, clients, seed):
+        return None
+
+    def predict(self, state, chunk):
+        return chunk.logits, None
+
+    def cost(self):
+        return Cost()
+
+
+class Wordless(Sharper):
+    def predict(self, state, chunk):
+        return 0 * chunk.logits / 0, None
+
+
 class Nothing:
     pass
 '''
@@ -73,12 +92,25 @@ EVERY = [
     {"kind": "knn", "capacity": [4, 16], "neighbours": 3}, "prototype", {"kind": "t3a", "supports": [2, "all"]},
     {"kind": "lame", "capacity": 8}, "em_prior", "bbse", "prior_correction", "oracle", "oracle_prior", "last_label",
     {"kind": "majority_label", "capacity": 10}, {"kind": "finetuned_head", "images": 20}, {"kind": "prompt", "images": 20},
+    "superclass_filter", {"kind": "hmm", "capacity": [8, 64]}, "fth", {"kind": "flh_ftl", "experts": 4}, "cofa", "tda", "adapt",
+    {"kind": "stata", "capacity": 8}, {"kind": "icrm", "module": "icrm"}, {"kind": "arm_cml", "module": "arm"},
     {"kind": "my_adapters.Sharper", "arguments": {"factor": 3.0}}, {"kind": "my_adapters:Sharper", "name": "mild"},
 ]  # fmt: skip
 
 MODULES = {
     "stream": {"layers": 2, "heads": 2, "partitions": 4, "steps": 60, "length": 24, "batch": 4},
     "ff": {"context": "none", "layers": 1, "heads": 2, "partitions": 4, "steps": 32, "length": 24, "batch": 4},
+    "icrm": {
+        "context": "icrm",
+        "layers": 2,
+        "heads": 2,
+        "width": 16,
+        "positions": 20,
+        "steps": 32,
+        "length": 24,
+        "batch": 4,
+    },
+    "arm": {"context": "arm_cml", "width": 16, "steps": 32, "length": 24, "batch": 4},
 }
 
 
@@ -106,7 +138,8 @@ def test_every_kind_runs_under_its_name(report: sim.Report) -> None:
     assert report.summary.adapter.tolist() == [
         "backbone", "iciia-0", "iciia-4", "ff", "knn-4", "knn-16", "prototype-64", "t3a-2", "t3a-all", "lame-8", "em_prior-64",
         "bbse-64", "prior_correction-64", "oracle", "oracle_prior", "last_label", "majority_label-10", "finetuned_head", "prompt",
-        "Sharper", "mild",
+        "superclass_filter", "hmm-8", "hmm-64", "fth", "flh_ftl", "cofa", "tda", "adapt", "stata-8", "icrm", "arm_cml", "Sharper",
+        "mild",
     ]  # fmt: skip
 
 
@@ -116,8 +149,33 @@ def test_tables_say_what_adapters_see(report: sim.Report) -> None:
     assert set(sees[sees == "past_labels"].index) == past
     assert set(sees[sees == "prior"].index) == {"oracle", "oracle_prior"}
     assert report.overhead.set_index("adapter").sees.equals(sees)
-    assert [column.header for column in rendered(report).columns[:2]] == ["adapter", "sees"]
+    assert [column.header for column in rendered(report).columns[:3]] == ["adapter", "sees", "knows"]
     assert not report.answers.set_index("adapter").loc[sorted(past)].on_macs_frontier.any()
+
+
+def test_tables_say_what_adapters_know(report: sim.Report, tiny: Make, tmp_path: Path) -> None:
+    """The filter is told the superclasses, and modules have learned them from clients of one superclass at a time."""
+    knows = report.summary.set_index("adapter").knows
+    told = {"superclass_filter", "iciia-0", "iciia-4", "ff", "icrm", "arm_cml"}
+    assert set(knows[knows == "superclasses"].index) == told
+    assert set(knows[knows == "nothing"].index) == {*knows.index} - told
+    assert report.overhead.set_index("adapter").knows.equals(knows)
+    assert report.answers.set_index("adapter").knows.equals(knows)
+    clients = tiny()["clients"] | {"subset": {"classes": 3}, "images": 20, "count": 2, "drift": {"kind": "none"}}
+    adapters = ["backbone", {"kind": "arm_cml", "module": "arm"}]
+    other = tiny(adapters=adapters, modules={"arm": MODULES["arm"]}, clients=clients)
+    found = sim.run(other, out=tmp_path / "other", workers=0, quiet=True)
+    assert found.summary.knows.tolist() == ["nothing", "nothing"]
+    assert [column.header for column in rendered(found).columns[:2]] == ["adapter", "accuracy %"]
+
+
+def test_the_worst_client_and_the_worst_tenth(report: sim.Report) -> None:
+    """Of six clients the worst tenth is one."""
+    summary = report.summary.set_index("adapter")
+    for name, rows in report.clients.groupby("adapter", observed=True):
+        for measure in ("accuracy", "gain"):
+            assert summary[f"worst_client_{measure}"][name] == pytest.approx(rows[measure].min(), abs=1e-6)
+            assert summary[f"worst_decile_{measure}"][name] == summary[f"worst_client_{measure}"][name]
 
 
 def test_what_scores_do_not_tell_is_null(report: sim.Report) -> None:
@@ -219,12 +277,22 @@ def test_own_classes_stand_in_a_file_beside_the_scenario(tiny: Make, tmp_path: P
         ({"kind": "majority_label", "capacity": 0}, "adapters.1.capacity: got a capacity of 0; expected an integer of 1"),
         ({"kind": "ff", "module": "stream"}, "adapters.1.module: has a context to attend to, and ff takes none"),
         ({"kind": "iciia", "module": "ff"}, "adapters.1.module: has context none and attends to nothing; set kind: ff"),
+        ({"kind": "icrm", "module": "stream"}, "adapters.1.module: has context stream; set kind: iciia, or give a module of"),
+        ({"kind": "iciia", "module": "arm"}, "has context arm_cml; set kind: arm_cml, or give a module of context stream or set"),
+        ({"kind": "icrm", "module": "icrm", "capacity": [4, 20]}, "adapters.1.capacity: got 20, and with the target that is more"),
+        ({"kind": "ff", "module": "icrm"}, "has context icrm; set kind: icrm, or give a module of context none"),
+        ({"kind": "hmm", "persistence": 2}, "adapters.1.persistence: got 2; expected 1 or less"),
+        ({"kind": "hmm", "capacity": -1}, "adapters.1.capacity: got -1; expected 0 or more"),
+        ({"kind": "stata", "anchor": 0}, "adapters.1.anchor: got 0; expected a number above 0"),
+        ({"kind": "superclass_filter", "hazard": 2}, "adapters.1.hazard: got 2; expected 1 or less"),
         ({"kind": "ff", "module": "fff"}, 'adapters.1.module: got "fff"; did you mean "ff"?'),
         ({"kind": "no.such.Adapter"}, 'adapters.1.kind: got "no.such.Adapter", which cannot be imported (ModuleNotFound'),
         ({"kind": "my_adapters.Nothing"}, 'got "my_adapters.Nothing", which is no subclass of Adapter'),
         ({"kind": "my_adapters.Sharper", "arguments": {"factr": 2}}, "got an unexpected keyword argument 'factr'; it takes factor"),
         ({"kind": "my_adapters.Sharper", "factor": 2}, "adapters.1.factor: unknown key; expected kind, arguments, name"),
         ({"kind": "my_adapters.Sharper", "arguments": {"factor": -1.0}}, "cannot be made: ValueError: got a factor of -1.0"),
+        ({"kind": "my_adapters.Nameless"}, "check_adapter: its `kind` is None; give the class a string, by which reports call it"),
+        ({"kind": "my_adapters.Wordless"}, "check_adapter: scores of 72 of 72 images are not numbers"),
         ({"kind": "my_adapters.Crowd"}, "fails iciia.testing.check_adapter: a client alone scores differently"),
     ],
 )  # fmt: skip
@@ -262,12 +330,15 @@ def test_a_classifier_comes_with_features(tmp_path: Path) -> None:
     scenario = {
         "name": "own",
         "clients": {"count": 2, "images": 20, "cohort": 2, "subset": {"classes": 2}},
-        "adapters": ["backbone", "t3a"],
+        "adapters": ["backbone", "t3a", "adapt", {"kind": "stata", "capacity": 4}],
     }
     test = features(tmp_path / "test.npz")
     without = {"kind": "features", "train": features(tmp_path / "without.npz"), "test": test}
-    (found,) = problems({**scenario, "data": without})
-    assert found.startswith("adapters.1: t3a needs the backbone's classifier; give classifier_weight [C, D]")
+    for number, (kind, found) in enumerate(
+        zip(("t3a", "adapt", "stata"), problems({**scenario, "data": without}), strict=True)
+    ):
+        expected = f"adapters.{number + 1}: {kind} needs the backbone's classifier; give classifier_weight [C, D]"
+        assert found.startswith(expected)
     wrong = {**without, "train": features(tmp_path / "wrong.npz", classifier_weight=weight.T)}
     (found,) = problems({**scenario, "data": wrong})
     assert "classifier_weight is float64 [8, 4]; expected finite floats [4, 8]" in found

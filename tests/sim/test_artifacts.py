@@ -14,10 +14,10 @@ from sim.cache import Cache
 from sim.scenario.file import read, shipped
 
 
-@pytest.mark.parametrize("name", sorted(name for name in shipped() if "path" not in read(name).values["data"]))
+@pytest.mark.parametrize("name", sorted(name for name in shipped() if not name.startswith(("paper/", "photos/"))))
 def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
-    """Every scenario as it is shipped, with few clients, few steps and the first cell of its sweep. Those of data sets in files are
-    in test_paper_data.py."""
+    """Every scenario as it is shipped, with few clients, few steps and the first cell of its sweep. Those of data in files are
+    in test_paper_data.py and test_photographs.py."""
     values = read(name).values
     epochs = 5 if values["data"]["kind"] == "digits" else 1  # so few digits make 25 steps an epoch
     overrides = ["clients.count=3", "clients.cohort=2"]

@@ -1,19 +1,25 @@
 """Data sets: the embedded ones are what they claim, the user's own are read or refused with one clear error."""
 
+import contextlib
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import torch
+from damage import mutated
 from PIL import Image
 
 from sim.cache import Cache
-from sim.data.base import Features, Images, read_superclasses, split_by_class
+from sim.data.base import Features, Images, split_by_class
 from sim.data.digits import open_digits
 from sim.data.features import open_features
 from sim.data.files import Scanner
 from sim.data.glyph_images import open_glyphs
 from sim.data.glyphs import FILE, draw, load
+from sim.data.groups import read_superclasses
 from sim.data.image_folder import open_image_folder
 from sim.data.synthetic import open_synthetic
 from sim.errors import DataError
@@ -148,7 +154,9 @@ def test_test_images_may_lie_apart(tmp_path: Path) -> None:
     data = open_folder(train, tmp_path / "cache", test=test)
     assert (len(data.train.labels), len(data.test.labels)) == (30, 12)
     image_folder(tmp_path / "other", classes=4)
-    with pytest.raises(DataError, match=r"its class folders differ from those of .*: class3"):
+    with pytest.raises(
+        DataError, match=r"other: its class folders differ from those of .*train: .*train lacks class3$"
+    ):
         open_folder(train, tmp_path / "cache", test=tmp_path / "other")
 
 
@@ -160,7 +168,8 @@ def test_unreadable_images_are_named_and_skipped_up_to_a_share(tmp_path: Path) -
     assert list(data.skipped) == ["class1/3.png"]
     assert len(data.train.labels) + len(data.test.labels) == 29
     with pytest.raises(
-        DataError, match=r"1 of 30 images cannot be read, more than the allowed share of 0.01 .*class1/3.png"
+        DataError,
+        match=r"1 of 30 files cannot be read \(0 missing, 1 broken\), more than the allowed share of 0.01 .*class1/3.png",
     ):
         open_folder(folder, tmp_path / "cache", unreadable_share=0.01)
 
@@ -195,23 +204,46 @@ def test_folders_that_are_none(tmp_path: Path) -> None:
 def test_superclasses_by_name_or_number(tmp_path: Path) -> None:
     file = tmp_path / "groups.csv"
     file.write_text("class_index,superclass\n0,dogs\n2,cats\n1,dogs\n")
-    groups, names = read_superclasses(file, 3)
+    groups, names = read_superclasses(file, ["a", "b", "c"])
     assert (groups.tolist(), names) == ([0, 0, 1], ["dogs", "cats"])
+    file.write_text("class,superclass,superclass_name\nc,1,cats\na,0,dogs\nz,7,none\nb,0,\n")
+    groups, names = read_superclasses(file, ["a", "b", "c"])
+    assert (groups.tolist(), names) == ([1, 1, 0], ["cats", "dogs"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfclass,superclass\ncaf\xc3\xa9,dogs\nb,cats\n",
+        "class,superclass\ncafé,dogs\nb,cats\n".encode("utf-16"),
+        b"class;superclass\r\ncaf\xe9;dogs\r\nb;cats\r\n",
+        b"class, superclass\n\ncaf\xe9 , dogs\n b, cats\n",
+        b'class\tsuperclass\n"caf\xe9"\tdogs\nb\tcats',
+    ],
+)
+def test_superclasses_as_spreadsheets_save_them(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "groups.csv").write_bytes(content)
+    groups, names = read_superclasses(tmp_path / "groups.csv", ["b", "café"])
+    assert (groups.tolist(), names) == ([1, 0], ["dogs", "cats"])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("class_index,group\n0,a\n", "line 2 got .*; expected the columns class_index"),
-        ("class_index,superclass\nx,a\n", "line 2 got"),
-        ("class_index,superclass\n3,a\n", "line 2 got class_index 3; expected 0 to 1"),
-        ("class_index,superclass\n1,a\n", "no superclass for 1 of 2 classes, the first is 0"),
+        ("class_index,group\n0,a\n", r"has the columns class_index, group; expected the columns class \(a name\)"),
+        ("class_index,superclass\nx,a\n", "line 2 got class_index 'x'; expected 0 to 1, or a column class with names"),
+        ("class_index,superclass\n3,a\n", "line 2 got class_index '3'; expected 0 to 1"),
+        ("class_index,superclass\n0,a\n1,\n", "line 3 got 1, ; expected the columns"),
+        ("class_index,superclass\n1,a\n", "no superclass for 1 of 2 classes, the first is 'tabby'"),
+        ("class,superclass\ntaby,a\npug,b\n", """the first is 'tabby' .*; did you mean "taby"\\?"""),
+        ("", "has the columns nothing; expected"),
+        ("a\0b", "it holds bytes that no text has"),
     ],
 )
 def test_bad_superclasses(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "groups.csv").write_text(text)
     with pytest.raises(DataError, match=message):
-        read_superclasses(tmp_path / "groups.csv", 2)
+        read_superclasses(tmp_path / "groups.csv", ["tabby", "pug"])
 
 
 # --- the user's own features ---
@@ -251,11 +283,17 @@ def with_nan() -> np.ndarray:
         ({"features": with_nan()}, r"test.npz: features has NaN or infinity in 1 rows, the first is row 5"),
         (
             {"features": np.zeros((11, 8), np.float32)},
-            r"features is float32 \[11, 8\]; expected float16 or float32 \[12, .\]",
+            r"features is float32 \[11, 8\]; expected floats \[12, .\], a row for each label",
         ),
-        ({"features": np.zeros((12, 8))}, r"features is float64 \[12, 8\]; expected float16 or float32"),
+        ({"features": np.zeros((12, 8), dtype="U1")}, r"features is <U1 \[12, 8\]; expected floats"),
+        (
+            {"features": np.full((12, 8), 1e300)},
+            r"features holds .*1e\+300.*, which is beyond float32; scale the features",
+        ),
         ({"features": np.zeros((12, 9), np.float32)}, r"features has 9 columns, and 8 in .*train.npz; they must agree"),
-        ({"labels": np.zeros(12)}, r"labels is float64 \[12\]; expected integers, classes \[M\]"),
+        ({"labels": np.full(12, 0.5)}, r"labels is float64 \[12\] and holds 0.5; expected integers, classes \[M\]"),
+        ({"labels": np.full(12, "a")}, r"labels is <U1 \[12\]; expected integers, classes \[M\]"),
+        ({"labels": np.full(12, np.nan)}, r"labels is float64 \[12\] and holds nan"),
         ({"labels": np.arange(12) - 1}, r"no negative number"),
         ({"labels": np.arange(12)}, r"labels go up to 11, and logits have 3 columns"),
         ({"labels": np.array([object()] * 12)}, r"cannot be read as an .npz file of plain arrays"),
@@ -264,6 +302,76 @@ def with_nan() -> np.ndarray:
 def test_bad_features(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         features(tmp_path, **changes)
+
+
+def test_what_numpy_users_save_is_converted_and_said(tmp_path: Path) -> None:
+    """Doubles of either byte order, labels as floats, truth values as attributes: the same numbers as in their own types."""
+    plain = features(tmp_path).test
+    exact = {name: np.asarray(value, dtype=np.float64) for name, value in arrays().items()}
+    swapped = {name: np.asarray(value, dtype=value.dtype.newbyteorder()) for name, value in exact.items()}  # type: ignore[attr-defined]
+    for changes in (exact, swapped):
+        found = features(tmp_path, **changes)
+        assert np.array_equal(found.test.gather(np.arange(12))[0], plain.gather(np.arange(12))[0])
+        assert found.test.labels.tolist() == (np.arange(12) % 3).tolist()
+        assert found.test.labels.dtype == np.int64
+        order = np.dtype(changes["features"].dtype)
+        assert list(found.notes) == [
+            f"test.npz: labels is {order} [12], read as integers",
+            f"test.npz: features is {order} [12, 8], read as float32 (exactly)",
+            f"test.npz: logits is {order} [12, 3], read as float32 (exactly)",
+        ]
+    assert list(features(tmp_path, features=np.full((12, 8), 0.1)).notes) == [
+        "test.npz: features is float64 [12, 8], read as float32 (rounded to 7 digits)"
+    ]
+    assert list(features(tmp_path).notes) == []
+
+
+def npy(shape: str, dtype: str, content: bytes) -> bytes:
+    """An array's file with any header."""
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        (
+            "(10000000000000, 8)",
+            "<f4",
+            r"features.npy states float32 \[10000000000000, 8\], 320,000,000,000,\d+ bytes, and holds",
+        ),
+        ("(12, 8, 99999999999999999999)", "<f4", "cannot be read as an .npz file of plain arrays"),
+        ("(12, 8)", "|O", "holds Python objects"),
+        ("(-12, 8)", "<f4", "cannot be read as an .npz file of plain arrays"),
+        ("(12, 8", "<f4", "cannot be read as an .npz file of plain arrays"),
+    ],
+)
+def test_arrays_that_state_more_than_they_hold(tmp_path: Path, shape: str, dtype: str, message: str) -> None:
+    features(tmp_path)
+    with zipfile.ZipFile(tmp_path / "train.npz") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["features.npy"] = npy(shape, dtype, b"\0" * 384)
+    with zipfile.ZipFile(tmp_path / "train.npz", "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(DataError, match=message):
+        open_features(tmp_path / "train.npz", tmp_path / "test.npz", None)
+
+
+def test_damaged_arrays_give_features_or_the_one_error(tmp_path: Path) -> None:
+    features(tmp_path)
+    content, rng = (tmp_path / "train.npz").read_bytes(), np.random.default_rng(2)
+    for _ in range(300):
+        (tmp_path / "train.npz").write_bytes(mutated(content, rng))
+        with contextlib.suppress(DataError):
+            open_features(tmp_path / "train.npz", tmp_path / "test.npz", None)
+
+
+def test_more_than_memory_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features(tmp_path)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=500))
+    with pytest.raises(DataError, match=r"train.npz: holds 0.0 GB of arrays, and this machine has 0.0 free"):
+        open_features(tmp_path / "train.npz", tmp_path / "test.npz", None)
 
 
 def test_what_is_no_npz(tmp_path: Path) -> None:

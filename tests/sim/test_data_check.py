@@ -99,9 +99,10 @@ def test_damage_is_counted_and_told_by_the_exit_code(miniature: Miniature, tmp_p
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == (
-        "11 of 60 files cannot be read, more than the allowed share of 0.01 (data.unreadable_share)"
-    )
+    assert done.stderr.splitlines()[-2:] == [
+        "11 of 60 files cannot be read, more than the allowed share of 0.01 (data.unreadable_share)",
+        "clients.count: got 1000, and the data have 2 natural clients",
+    ]
     found = json.loads(done.stdout)
     assert found["missing"] == [f"{number:06d}.jpg" for number in range(1, 6)]
     assert found["broken"] == [f"{number:06d}.jpg" for number in range(49, 55)]
@@ -109,6 +110,7 @@ def test_damage_is_counted_and_told_by_the_exit_code(miniature: Miniature, tmp_p
     assert found["train"]["images_per_client"] == {"min": 1.0, "median": 6.0, "max": 6.0}
 
     allowed = ["paper/celeba", "--set", f"data.path={folder}", "--set", "data.unreadable_share=0.2"]
+    allowed += ["--set", "clients.count=2"]
     shown = CliRunner().invoke(app, ["data", "check", *allowed])
     assert shown.exit_code == 0
     lines = dict(line.split("  ", 1) for line in shown.stdout.splitlines() if "  " in line)

@@ -67,7 +67,7 @@ def test_flat_validation_images_of_kaggle(copy: Callable[[str], Path]) -> None:
     assert refused(inside, "imagenet") == "val: other.JPEG has no class in the list of validation images"
     (folder / "LOC_val_solution.csv").write_text("ImageId\na\n")
     assert refused(inside, "imagenet") == (
-        f"{folder}/LOC_val_solution.csv: expected the columns ImageId and PredictionString in every line"
+        f"{folder}/LOC_val_solution.csv: has no column 'PredictionString' (its class) (it has ImageId)"
     )
 
 
@@ -98,7 +98,9 @@ def test_flat_validation_images_with_the_development_kit(copy: Callable[[str], P
 def test_damaged_imagenet(copy: Callable[[str], Path]) -> None:
     folder = copy("imagenet")
     (folder / "val" / WNIDS[1]).rename(folder / "val" / "n99999999")
-    assert refused(folder, "imagenet") == f"val: its class folders differ from those of train: {WNIDS[1]}, n99999999"
+    assert refused(folder, "imagenet") == (
+        f"val: its class folders differ from those of train: val lacks {WNIDS[1]}; train lacks n99999999"
+    )
     (folder / "train" / WNIDS[1]).rename(folder / "train" / "n99999999")
     assert (
         refused(folder, "imagenet") == "train: n99999999 is none of the 1,000 classes of ImageNet-1K, such as n01440764"
@@ -108,7 +110,8 @@ def test_damaged_imagenet(copy: Callable[[str], Path]) -> None:
     for file in (folder / "val" / WNIDS[0]).iterdir():
         halve(file)
     assert refused(folder, "imagenet") == (
-        "DATA: 6 of 90 images cannot be read, more than the allowed share of 0.01 (data.unreadable_share); for example "
+        "DATA: 6 of 90 files cannot be read (0 missing, 6 broken), more than the allowed share of "
+        "0.01 (data.unreadable_share); for example "
         f"{WNIDS[0]}/ILSVRC2012_val_00000001.JPEG, {WNIDS[0]}/ILSVRC2012_val_00000002.JPEG, "
         f"{WNIDS[0]}/ILSVRC2012_val_00000003.JPEG"
     )
@@ -233,7 +236,8 @@ def test_truncated_short_and_foreign_videos(copy: Callable[[str], Path]) -> None
     assert list(data.missing) == ["Archery/v_Archery_g10_c01.avi"]
     assert sorted(data.skipped) == [f"Archery/v_Archery_g{group}_c01.avi" for group in ("01", "02", "08", "09")]
     assert refused(folder, "ucf101") == (
-        "UCF-101: 5 of 124 images cannot be read, more than the allowed share of 0.01 (data.unreadable_share); for example "
+        "UCF-101: 5 of 124 files cannot be read (1 missing, 4 broken), more than the allowed share of "
+        "0.01 (data.unreadable_share); for example "
         "Archery/v_Archery_g10_c01.avi, Archery/v_Archery_g08_c01.avi, Archery/v_Archery_g09_c01.avi"
     )
     for file in archery.glob("*_g0[1-7]_*"):

@@ -212,7 +212,8 @@ def test_truncated_and_missing_faces(copy: Callable[[str], Path]) -> None:
     halve(folder / "img_align_celeba" / "000003.jpg")
     (folder / "img_align_celeba" / "000044.jpg").unlink()
     assert refused(folder, "celeba") == (
-        "img_align_celeba: 2 of 60 images cannot be read, more than the allowed share of 0.01 (data.unreadable_share); for example "
+        "img_align_celeba: 2 of 60 files cannot be read (1 missing, 1 broken), more than the allowed share of "
+        "0.01 (data.unreadable_share); for example "
         "000044.jpg, 000003.jpg"
     )
     data = opened(folder, "celeba", unreadable_share=0.05)

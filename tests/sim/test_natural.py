@@ -15,8 +15,10 @@ import sim
 from sim.cache import Cache
 from sim.engine.preview import preview
 from sim.errors import ScenarioError
+from sim.scenario.clients import ClientsSettings, OrderSettings
 from sim.scenario.file import read
 from sim.scenario.validation import validate
+from sim.streams.build import build_stream
 from sim.streams.natural import NaturalStream, natural_sequences
 from sim.streams.preview_chart import draw
 
@@ -167,10 +169,39 @@ def test_a_client_is_the_same_in_any_company() -> None:
     assert all(c.images.shape == (4, 5) for c in found.chunks(np.arange(4), 5))
 
 
-def test_as_stored_keeps_the_order() -> None:
+def built(owners: NDArray[np.int64], times: NDArray[np.float64] | None, **order: str) -> list[list[int]]:
+    """The images of two clients in a chunk of four steps, as a scenario orders them."""
+    clients = ClientsSettings(source="natural", count=2, images="all", order=OrderSettings(**order))  # type: ignore[arg-type]
+    stream = build_stream(clients, 7, None, np.zeros(len(owners), dtype=np.int64), 1, owners, times)
+    (chunk,) = stream.chunks(np.arange(2), 4)
+    return chunk.images.tolist()
+
+
+def test_orders_are_kept() -> None:
     owners = np.array([1, 0, 1, 1, 0, 1])
-    (chunk,) = stream(7, owners, 2, as_stored=True).chunks(np.arange(2), 4)
-    assert chunk.images.tolist() == [[1, 4, 1, 4], [0, 2, 3, 5]]
+    times = np.array([9.0, 5.0, 7.0, 8.0, 4.0, 7.0])
+    assert built(owners, None, by="stored") == built(owners, times, by="stored") == [[1, 4, 1, 4], [0, 2, 3, 5]]
+    in_time = [[4, 1, 4, 1], [2, 5, 3, 0]]
+    assert built(owners, times) == built(owners, times, by="time") == in_time
+    assert built(owners, None) == built(owners, times, by="random") != in_time
+
+
+def test_training_sequences_in_time_are_stretches() -> None:
+    """Of 50 images of a client, taken in an order of their own, those of a part follow each other, from any start."""
+    rng = np.random.default_rng(0)
+    owners, times = np.repeat(np.arange(6), 50), rng.permutation(300).astype(np.float64)
+    place = np.empty(300, dtype=np.int64)
+    for owner in range(6):
+        own = np.flatnonzero(owners == owner)
+        place[own[np.argsort(times[own])]] = np.arange(50)
+    starts = set()
+    for row in natural_sequences(owners, 32, 10, times)(rng, 300):
+        for part in np.split(row, np.flatnonzero(np.diff(owners[row])) + 1):
+            assert np.diff(place[part]).tolist() == [1] * (len(part) - 1)
+            starts.add((len(part), int(place[part[0]])))
+    assert {start for length, start in starts if length == 10} == set(range(41))
+    (short,) = natural_sequences(np.array([0, 0, 0]), 5, None, np.array([3.0, 1.0, 2.0]))(rng, 1)
+    assert short[:3].tolist() == [1, 2, 0]
 
 
 def test_orders_and_choices_are_equally_likely() -> None:
@@ -239,8 +270,12 @@ def test_preview_draws_natural_clients(natural: Make, tmp_path: Path) -> None:
         ),
         ({"source": "drawn"}, 'clients.images  got "all", which only natural clients have; give a number, or set source: natural'),
         (
-            {"source": "drawn", "images": 5, "order": {"as_stored": True}},
-            "clients.order.as_stored  drawn streams have no stored order; remove it, or set source: natural",
+            {"source": "drawn", "images": 5, "order": {"by": "stored"}},
+            "clients.order.by  orders natural clients' images, and streams are drawn; remove it, or set source: natural",
+        ),
+        (
+            {"order": {"by": "time"}},
+            'clients.order.by  got "time", and these features data do not say when images were taken; set random or stored',
         ),
     ],
 )  # fmt: skip
@@ -262,8 +297,8 @@ def test_data_without_clients_are_refused(tiny: Make) -> None:
     [
         (None, "test.npz: has no array 'clients', and the other file has; give it in both or in none"),
         (np.zeros(4, dtype=np.int64), r"test.npz: clients is int64 \[4\]; expected integers \[186\] of 0 or more"),
-        (np.full(186, -1), "expected integers"),
-        (np.zeros(186), r"clients is float64 \[186\]"),
+        (np.full(186, -1), r"clients holds -1; expected integers \[186\] of 0 or more"),
+        (np.full(186, 0.5), r"clients is float64 \[186\] and holds 0.5; expected integers \[186\] of 0 or more"),
     ],
 )
 def test_wrong_clients_arrays(natural: Make, folder: Path, tmp_path: Path, clients: Any, message: str) -> None:
@@ -273,3 +308,8 @@ def test_wrong_clients_arrays(natural: Make, folder: Path, tmp_path: Path, clien
     settings["data"]["test"] = str(tmp_path / "test.npz")
     with pytest.raises(ScenarioError, match=message):
         sim.run(settings, workers=0, quiet=True)
+
+
+def test_an_order_of_an_earlier_version_means_the_same() -> None:
+    assert OrderSettings.model_validate({"as_stored": True}) == OrderSettings(by="stored")
+    assert OrderSettings.model_validate({"as_stored": False, "run_length": 2.0}) == OrderSettings(run_length=2.0)

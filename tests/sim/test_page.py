@@ -134,8 +134,8 @@ def test_capacity_tells_all_before_and_after(tiny_report: sim.Report, page: Page
 def test_tables_say_what_the_report_says(tiny_report: sim.Report, page: Page) -> None:
     row = tiny_report.summary.iloc[3]
     shown = table(page, "All adapters").rows[3]
-    assert shown[:3] == ["iciia-16", "images", f"{100 * row.accuracy:.1f} %"]
-    assert shown[4] == f"{100 * row.gain:+.1f} [{100 * row.gain_ci_low:+.1f}, {100 * row.gain_ci_high:+.1f}]"
+    assert shown[:4] == ["iciia-16", "images", "superclasses", f"{100 * row.accuracy:.1f} %"]
+    assert shown[5] == f"{100 * row.gain:+.1f} [{100 * row.gain_ci_low:+.1f}, {100 * row.gain_ci_high:+.1f}]"
     answer = tiny_report.answers.iloc[3]
     assert table(page, "The worst tenth of the clients").rows[3][4] == f"{100 * answer.worst_decile_gain:+.1f}"
     assert table(page, "On the device").rows[3][1] == f"{row.macs_per_image:,}"

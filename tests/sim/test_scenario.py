@@ -39,8 +39,8 @@ BAD_TEXT = """\
   line 2   data.train_imges               unknown key; did you mean "train_images"? (kind, train_images, test_images)
   line 4   cloud.threads                  got "many"; expected an integer
   line 6   modules.stream.hedas           unknown key; did you mean "heads"? (context, head, shortlist, shuffle, \
-precision, layers, heads, partitions, dropout, recipe, steps, batch, length, drift_every, learning_rate, evaluate_every, \
-patience, selection)
+precision, layers, heads, partitions, width, positions, dropout, recipe, steps, batch, length, drift_every, learning_rate, \
+evaluate_every, patience, selection)
   line 6   modules.stream.layers          got 0; expected 1 or more
   line 8   clients.count                  got "many"; expected an integer
   line 10  clients.cohort                 got 1.5; expected an integer
@@ -50,7 +50,8 @@ patience, selection)
   line 12  clients.drift.kind             got "gradul"; did you mean "gradual"? (none, sudden, gradual, \
 incremental, recurring, prior, own)
   line 14  adapters.0.kind                got "backbon"; did you mean "backbone"? (backbone, oracle, oracle_prior, last_label, \
-prototype, em_prior, bbse, prior_correction, majority_label, knn, lame, t3a, iciia, ff, finetuned_head, prompt)
+cofa, fth, tda, adapt, prototype, em_prior, bbse, prior_correction, majority_label, knn, lame, t3a, superclass_filter, hmm, \
+flh_ftl, stata, iciia, ff, icrm, arm_cml, finetuned_head, prompt)
   line 15  adapters.1.bank.capacity.1     got -1; expected 0 or more
   line 16  adapters.2.bank                got 3; expected keys and values
   line 16  adapters.2.module              is missing
@@ -124,7 +125,7 @@ def test_overrides(tiny: Make) -> None:
 def test_bad_overrides_are_told_together(tiny: Make) -> None:
     assert problems(tiny(), "clients.count", "seed=[", "adapters.9.name=x", "seed.x=3") == [
         "--set clients.count: got 'clients.count'; expected KEY=VALUE, for example clients.count=1000",
-        "--set seed: '[' is not YAML: expected the node content, but found '<stream end>'",
+        "--set seed: '[' is not YAML: while parsing a flow node expected the node content, but found '<stream end>'",
         "--set adapters.9.name: got 9 inside a list of 3; expected 0 to 2",
         "--set seed.x: seed is 3 and holds no keys",
     ]
@@ -334,6 +335,8 @@ def test_shipped_scenarios_are_sound(name: str, miniature: Callable[[str], Path]
     if "path" in values["data"]:
         small = [f"data.path={miniature(values['data']['kind'])}", "clients.count=3"]
         small += ["clients.sampling=wrap_around"] if "source" not in values["clients"] else []
+    elif values["data"]["kind"] == "image_folder":
+        small = [f"data.train={miniature('image_folder')}"]
     assert problems(name, *small) == []
     assert find(name).read_text().startswith(f"# iciia run {name}\n")
 

@@ -24,7 +24,7 @@ from ray.cluster_utils import Cluster
 
 import sim
 from iciia.adapters import IciiaAdapter
-from sim.engine.workers import ATTEMPTS
+from sim.engine.schedule import ATTEMPTS
 
 Make = Callable[..., dict[str, Any]]
 
