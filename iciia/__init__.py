@@ -43,9 +43,11 @@ if TYPE_CHECKING:
     from iciia.banks.bank import FeatureBank
     from iciia.contexts.iciia import ICIIA
     from iciia.contexts.partition import PartitionedLinear, feature_shuffle
+    from iciia.contexts.priors import ClientPriors
     from iciia.contexts.session import Session
 
 _HOMES = {
+    "ClientPriors": "iciia.contexts.priors",
     "FeatureBank": "iciia.banks.bank",
     "ICIIA": "iciia.contexts.iciia",
     "PartitionedLinear": "iciia.contexts.partition",
@@ -63,6 +65,7 @@ __all__ = [
     "BackboneAdapter",
     "BbseAdapter",
     "Chunk",
+    "ClientPriors",
     "CofaAdapter",
     "Cost",
     "EmPriorAdapter",

@@ -16,8 +16,10 @@ from torch import Tensor
 
 from iciia.adapters import Adapter, Chunk, Cost, Gives, Knows, Sees
 from iciia.banks.bank import FeatureBank
+from iciia.banks.predictions import PredictionBank
 from iciia.cloud.backbone import Backbone
 from iciia.contexts.iciia import ICIIA
+from iciia.contexts.priors import ClientPriors
 from iciia.overhead import cost_of
 from iciia.policies import Evidence, Policy
 from iciia.policies.plan import PolicyKeeper
@@ -99,7 +101,7 @@ def check_policy(policy: Policy, capacities: tuple[int, ...] = (0, 1, 3, 8, STEP
 
 
 def check_bank(
-    module: ICIIA, capacity: int, storage: torch.dtype = torch.float32, policy: Policy | None = None
+    module: ICIIA | ClientPriors, capacity: int, storage: torch.dtype = torch.float32, policy: Policy | None = None
 ) -> None:
     """Checks a module with a kind of bank: a chunk scores as its steps do, and a bank takes the bytes that the formula
     says.
@@ -266,7 +268,9 @@ def allocated_bytes(state: Any) -> int:
 
 def _check_bytes(adapter: Adapter, state: Any, clients: int, steps: int) -> None:
     stated = adapter.cost().state_bytes
-    measured = state.state_bytes if isinstance(state, FeatureBank) else allocated_bytes(state) / clients
+    measured = (
+        state.state_bytes if isinstance(state, FeatureBank | PredictionBank) else allocated_bytes(state) / clients
+    )
     full = adapter.capacity is not None and steps >= adapter.capacity
     assert measured == stated or (measured < stated and not full), (
         f"a client's state takes {measured:,.0f} bytes after {steps} images, and {stated:,} are stated"

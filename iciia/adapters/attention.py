@@ -1,4 +1,6 @@
-"""ICIIA as an adapter: one trained module, one bank."""
+"""ICIIA, and the default module of priors, as an adapter: one trained module, one bank."""
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -7,17 +9,22 @@ from torch import Tensor
 
 from iciia.adapters.base import Adapter, Chunk
 from iciia.banks.bank import FeatureBank
+from iciia.banks.predictions import PredictionBank
 from iciia.contexts.iciia import ICIIA
+from iciia.contexts.priors import ClientPriors
 from iciia.contexts.set import COLUMNS
 from iciia.overhead import Cost, cost_of
 from iciia.policies import Fifo, Policy
+
+CAUSAL = ("stream", "priors")
+"""Contexts for which the order of a set's images means something."""
 
 SETS = 16
 """Sets that go through a module together at least."""
 
 
 class IciiaAdapter(Adapter):
-    """Calibrates each prediction by attention over the client's bank.
+    """Calibrates each prediction by the client's bank.
 
     Args:
         module: The trained module, shared by all clients.
@@ -36,7 +43,7 @@ class IciiaAdapter(Adapter):
 
     def __init__(
         self,
-        module: ICIIA,
+        module: ICIIA | ClientPriors,
         capacity: int,
         storage: torch.dtype = torch.float32,
         policy: Policy | None = None,
@@ -51,11 +58,11 @@ class IciiaAdapter(Adapter):
         self.attention: Tensor | None = None
         self.arrivals: Tensor | None = None
 
-    def start(self, clients: NDArray[np.int64], seed: int) -> FeatureBank:
+    def start(self, clients: NDArray[np.int64], seed: int) -> FeatureBank | PredictionBank:
         return self.module.empty_bank(clients, self.capacity, self.storage, self.policy, seed)
 
     @torch.inference_mode()
-    def predict(self, state: FeatureBank, chunk: Chunk) -> tuple[Tensor, FeatureBank]:
+    def predict(self, state: Any, chunk: Chunk) -> tuple[Tensor, FeatureBank | PredictionBank]:
         if not self.diagnostics:
             logits, bank = self.module(chunk.features, chunk.logits, state, chunk.evidence)
             self.alarms = bank.keeper.alarms
@@ -72,18 +79,19 @@ class IciiaAdapter(Adapter):
 
     @torch.inference_mode()
     def predict_set(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
-        if self.module.context == "stream":  # what an image's keys and values hold depends on what came before it
+        if self.module.context in CAUSAL:  # what a bank keeps of an image depends on what came before it
             return super().predict_set(clients, seed, chunk)
         return self._sets(chunk, last_only=False)
 
     @torch.inference_mode()
     def predict_last(self, clients: NDArray[np.int64], seed: int, chunk: Chunk) -> Tensor:
-        if self.module.context == "stream":
+        if self.module.context in CAUSAL:
             return super().predict_last(clients, seed, chunk)
         return self._sets(chunk, last_only=True)[:, 0]
 
     def _sets(self, chunk: Chunk, last_only: bool) -> Tensor:
         """A few sets at a time: more would not stay in a core's cache."""
+        assert isinstance(self.module, ICIIA)
         together = max(SETS, COLUMNS // chunk.features.shape[1])
         parts = zip(chunk.features.split(together), chunk.logits.split(together), strict=True)
         return torch.cat([self.module.forward_sets(f, z, last_only) for f, z in parts])

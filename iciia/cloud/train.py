@@ -4,7 +4,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,16 @@ from torch import Tensor
 from iciia.cloud.backbone import Progress
 from iciia.cloud.features import FeatureStore
 from iciia.cloud.labels import accuracy_of, loss_of, losses_of
+from iciia.contexts.arm_cml import ArmCml
 from iciia.contexts.iciia import ICIIA
-from iciia.contexts.module import Module
+from iciia.contexts.icrm import Icrm
+from iciia.contexts.mixture import PriorMixture
 
 Sampler = Callable[[np.random.Generator, int], NDArray[np.int64]]
 """Draws the images of that many simulated clients: (rng, B) -> image numbers [B, T]."""
+
+Trained = Icrm | ArmCml | ICIIA | PriorMixture
+"""Whatever learns of sequences; of the priors context the mixture."""
 
 BLOCK = 32
 """Optimizer steps whose clients are drawn at once: streams are cheap by the hundred and dear one by one. A block is also what
@@ -67,6 +72,9 @@ class TrainingHistory:
         validation_loss: Loss at each validation, the first before training, nats.
         validation_accuracy: Accuracy at the best step, fraction.
         backbone_accuracy: The backbone's accuracy on the same validation clients, fraction.
+        head_penalty: Of a head that was refitted before, its ridge penalty times C; None if there is none, or none was let in.
+        head_gain: What that head alone saves of the backbone's calibrated loss, mean over validation images, nats.
+        head_gain_error: Its standard error.
     """
 
     steps: int = 0
@@ -77,10 +85,13 @@ class TrainingHistory:
     validation_loss: list[float] = field(default_factory=list)
     validation_accuracy: float = 0.0
     backbone_accuracy: float = 0.0
+    head_penalty: float | None = None
+    head_gain: float = 0.0
+    head_gain_error: float = 0.0
 
 
 def train(
-    module: Module,
+    module: Trained,
     store: FeatureStore,
     sample: Sampler,
     validate: Sampler,
@@ -123,6 +134,8 @@ def train(
         module.load_state_dict(saved["module"])
         optimizer.load_state_dict(saved["optimizer"])
         best, history = saved["best"], TrainingHistory(**saved["history"])
+    if isinstance(module, PriorMixture):
+        held_out = held_out.against(module)
     if history.steps == 0:  # the start counts too
         _evaluate(module, recipe, held_out, history)
     with torch.random.fork_rng(devices=[]):
@@ -161,7 +174,7 @@ Clients = tuple[Tensor, Tensor, Tensor]
 """Features [B, T, D], backbone logits [B, T, C] and labels, [B, T] or [B, T, C]."""
 
 
-def _predict(module: Module, recipe: Recipe, features: Tensor, backbone_logits: Tensor) -> Tensor:
+def _predict(module: Trained, recipe: Recipe, features: Tensor, backbone_logits: Tensor) -> Tensor:
     if recipe.kind == "stream":
         return module.forward_sequences(features, backbone_logits)
     if not isinstance(module, ICIIA):
@@ -171,25 +184,32 @@ def _predict(module: Module, recipe: Recipe, features: Tensor, backbone_logits: 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Validation clients, and which of the distinct images each of their B x T images is."""
+    """Validation clients, which of the distinct images each of their B x T images is, and logits, [B, T, C], that gains are over;
+    None for the backbone's."""
 
     clients: Clients
     images: NDArray[np.int64]
+    start: Tensor | None = None
+
+    @torch.inference_mode()
+    def against(self, module: PriorMixture) -> "HeldOut":
+        """The same, with gains over what a mixture predicts before it is trained."""
+        return replace(self, start=module.forward_sequences(*self.clients[:2]))
 
     def gain(self, logits: Tensor) -> tuple[float, float]:
-        """What logits save of the backbone's loss: its mean over distinct images and the mean's standard error, nats.
+        """What logits save of the backbone's loss, or the start's: the mean over distinct images and its standard error, nats.
 
         Clients meet the same images again and again, so that it is the images that are independent.
         """
         _, backbone_logits, labels = self.clients
-        saved = losses_of(backbone_logits, labels) - losses_of(logits, labels)
+        saved = losses_of(backbone_logits if self.start is None else self.start, labels) - losses_of(logits, labels)
         times = np.bincount(self.images)
         gains = np.bincount(self.images, saved.flatten().double().cpu().numpy()) / times
         return float(gains.mean()), float(gains.std() / math.sqrt(max(len(gains) - 1, 1)))
 
 
 @torch.inference_mode()
-def _evaluate(module: Module, recipe: Recipe, held_out: HeldOut, history: TrainingHistory) -> bool:
+def _evaluate(module: Trained, recipe: Recipe, held_out: HeldOut, history: TrainingHistory) -> bool:
     """Notes the validation loss; whether these weights are the ones to keep so far."""
     module.eval()
     features, backbone_logits, labels = held_out.clients
@@ -224,7 +244,7 @@ def _mixed_precision(device: torch.device) -> contextlib.AbstractContextManager[
 
 
 def _save(
-    path: Path, module: Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor], history: TrainingHistory
+    path: Path, module: Trained, optimizer: torch.optim.Optimizer, best: dict[str, Tensor], history: TrainingHistory
 ) -> None:
     """Writes a checkpoint so that it is there completely or not at all."""
     temporary = path.with_suffix(".tmp")

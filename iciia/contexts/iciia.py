@@ -137,7 +137,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
 
     def session(
         self, capacity: int, storage: torch.dtype = torch.float32, policy: Policy | None = None, seed: int = 0
-    ) -> Session:
+    ) -> Session[FeatureBank]:
         """One client on a device: image by image, the bank of `capacity` images inside."""
         return Session(self, capacity, storage, policy, seed)
 

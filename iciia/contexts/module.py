@@ -3,5 +3,6 @@
 from iciia.contexts.arm_cml import ArmCml
 from iciia.contexts.iciia import ICIIA
 from iciia.contexts.icrm import Icrm
+from iciia.contexts.priors import ClientPriors
 
-Module = ICIIA | Icrm | ArmCml
+Module = ClientPriors | ICIIA | Icrm | ArmCml

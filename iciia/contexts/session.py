@@ -1,7 +1,7 @@
 """ICIIA on a device: one client, one image at a time, the bank inside."""
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +10,16 @@ from iciia.banks.bank import FeatureBank
 from iciia.policies import Policy
 from iciia.policies.plan import FifoKeeper
 
+Bank = TypeVar("Bank")
+"""What a module keeps of its clients."""
 
-class StreamModule(Protocol):
+
+class StreamModule(Protocol[Bank]):
     """What a session needs of a module. The module makes sessions of itself, so that it is not imported here."""
 
     settings: dict[str, Any]
 
-    def eval(self) -> "StreamModule":
+    def eval(self) -> "StreamModule[Bank]":
         """Sets it to evaluation."""
         ...
 
@@ -27,16 +30,16 @@ class StreamModule(Protocol):
         storage: torch.dtype = torch.float32,
         policy: Policy | None = None,
         seed: int = 0,
-    ) -> FeatureBank:
+    ) -> Bank:
         """Banks for K clients that have seen nothing."""
         ...
 
-    def __call__(self, features: Tensor, backbone_logits: Tensor, bank: FeatureBank) -> tuple[Tensor, FeatureBank]:
+    def __call__(self, features: Tensor, backbone_logits: Tensor, bank: Bank) -> tuple[Tensor, Bank]:
         """Predicts a chunk of every client's stream."""
         ...
 
 
-class Session:
+class Session(Generic[Bank]):
     """What an application would ship.
 
     Args:
@@ -52,7 +55,7 @@ class Session:
 
     def __init__(
         self,
-        module: StreamModule,
+        module: StreamModule[Bank],
         capacity: int,
         storage: torch.dtype = torch.float32,
         policy: Policy | None = None,
@@ -83,7 +86,7 @@ class OneImage(nn.Module):
         module: The trained module.
     """
 
-    def __init__(self, module: StreamModule) -> None:
+    def __init__(self, module: StreamModule[FeatureBank]) -> None:
         super().__init__()
         self.module = module.eval()
 
@@ -107,7 +110,7 @@ class OneImage(nn.Module):
         return logits[0, 0], bank.entries, seen + 1
 
 
-def export(module: StreamModule, folder: Path, capacity: int) -> Path:
+def export(module: StreamModule[FeatureBank], folder: Path, capacity: int) -> Path:
     """Writes the one-image step with `torch.export`, float32.
 
     Args:

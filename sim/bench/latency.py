@@ -61,7 +61,7 @@ def measure_latency(scenario: str, seconds: float) -> Iterator[str]:
     spec = cloud_spec(settings)
     data = spec.open(Cache())
     features, classes = feature_dim(spec, data), len(data.classes)
-    modules = {name: create_module(one, features, classes, 0).eval() for name, one in settings.modules.items()}
+    modules = {name: create_module(one, features, data.classes, 0).eval() for name, one in settings.modules.items()}
     adapters = build_adapters(list(settings.adapters), modules, Source.blank(features, classes))
     yield f"one image at a time, one thread, D={features}, C={classes}, after {SEEN} images"
     yield f"{'adapter':<24}{'MACs/image':>16}{'median us':>14}{'p95 us':>14}"

@@ -8,7 +8,7 @@ from iciia.cloud.images import frames_of
 from iciia.contexts.partition import check_partitions
 from sim.cloud.spec import CloudSpec, outline, split
 from sim.data import Features, Images
-from sim.scenario.modules import RIVALS, ModuleSettings
+from sim.scenario.modules import RIVALS, AnyModuleSettings, PriorsSettings
 from sim.scenario.sections import Found
 
 
@@ -19,7 +19,8 @@ def empty_parts(spec: CloudSpec, data: Images | Features) -> Found:
         yield ("data",), f"has too few training images ({len(data.train.labels)}): none falls into the calibration part"
     if data.train.labels.ndim == 2:
         return
-    for part in ("module", "validation") if spec.modules else ():
+    strict = any(not isinstance(module, PriorsSettings) for module in spec.modules.values())
+    for part in ("module", "validation") if strict else ():
         count = np.bincount(data.train.labels[parts[part]], minlength=len(data.classes))
         if (count == 0).any():
             name = data.classes.names[int(np.argmin(count))]
@@ -55,10 +56,10 @@ def _reads_other(model: str, reads: int | None, frames: int | None) -> str:
     return f"{model} reads {thing(reads)}, and the data are {thing(frames)}{advice}"
 
 
-def dimension_problems(modules: Mapping[str, ModuleSettings], features: int, classes: int) -> Found:
+def dimension_problems(modules: Mapping[str, AnyModuleSettings], features: int, classes: int) -> Found:
     """Whether heads and partitions divide the feature dimension, and shortlists are no longer than the classes."""
     for name, module in modules.items():
-        if module.context in RIVALS:
+        if isinstance(module, PriorsSettings) or module.context in RIVALS:
             continue
         try:
             check_partitions(features, module.partitions)

@@ -16,7 +16,7 @@ from sim.errors import DataError
 from sim.scenario.clients import ClientsSettings
 from sim.scenario.cloud import BackboneSettings, CloudSettings
 from sim.scenario.data import Data
-from sim.scenario.modules import ModuleSettings
+from sim.scenario.modules import AnyModuleSettings
 from sim.stage import StageProgress, silent
 
 
@@ -39,7 +39,7 @@ class CloudSpec:
 
     data: Data
     backbone: BackboneSettings | None
-    modules: Mapping[str, ModuleSettings]
+    modules: Mapping[str, AnyModuleSettings]
     clients: ClientsSettings
     cloud: CloudSettings
     seed: int

@@ -14,6 +14,7 @@ from iciia.adapters.source import Source
 from iciia.banks.storage import STORAGES
 from iciia.contexts.iciia import ICIIA
 from iciia.contexts.module import Module
+from iciia.contexts.priors import ClientPriors
 from iciia.imports import import_class
 from iciia.policies import make_policy
 from sim.scenario.adapters import (
@@ -50,7 +51,7 @@ def build_adapter(
     """
     if isinstance(settings, IciiaAdapterSettings):
         bank, module = settings.bank, modules[settings.module]
-        assert isinstance(module, ICIIA)  # validated
+        assert isinstance(module, ICIIA | ClientPriors)  # validated
         policy = make_policy(bank.policy.kind, bank.policy.arguments)
         return IciiaAdapter(module, int(variant or 0), STORAGES[bank.storage], policy, bank.diagnostics)
     if isinstance(settings, FfAdapterSettings | ModuleAdapterSettings):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from iciia.adapters.source import Source
+from iciia.banks.predictions import prediction_bytes
 from iciia.banks.storage import STORAGES, vector_bytes
 from iciia.contexts.iciia import bank_vectors
 from iciia.testing import check_adapter, example_chunk
@@ -11,7 +12,7 @@ from sim.cohort.adapters import make_own
 from sim.data import Features, Images
 from sim.scenario.adapters import AnyAdapterSettings, IciiaAdapterSettings, OwnAdapterSettings, capacities
 from sim.scenario.file import Key
-from sim.scenario.modules import ModuleSettings
+from sim.scenario.modules import AnyModuleSettings, PriorsSettings
 from sim.scenario.sections import Found
 
 
@@ -46,7 +47,7 @@ def _own_adapter_problems(key: Key, settings: OwnAdapterSettings, classes: int) 
 
 
 def bank_problems(
-    adapters: Sequence[AnyAdapterSettings], modules: Mapping[str, ModuleSettings], cohort: int, features: int
+    adapters: Sequence[AnyAdapterSettings], modules: Mapping[str, AnyModuleSettings], cohort: int, features: int
 ) -> Found:
     """Whether the banks of a cohort fit into this machine's memory."""
     numbers = 0
@@ -54,6 +55,10 @@ def bank_problems(
         if isinstance(adapter, IciiaAdapterSettings) and adapter.module in modules:
             module = modules[adapter.module]
             if module.context == "icrm" or module.context == "arm_cml":  # no module for a bank, which is told elsewhere
+                continue
+            if isinstance(module, PriorsSettings):
+                one = prediction_bytes(module.keep, 1, STORAGES[adapter.bank.storage], 0)
+                numbers += sum(capacities(adapter)) * one
                 continue
             size = vector_bytes(features, STORAGES[adapter.bank.storage])
             vectors = bank_vectors(module.context, module.layers)

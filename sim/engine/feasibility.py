@@ -13,7 +13,7 @@ from sim.errors import DataError, ScenarioError
 from sim.scenario.adapter_checks import adapter_class
 from sim.scenario.adapters import IciiaAdapterSettings
 from sim.scenario.file import Document
-from sim.scenario.modules import RIVALS
+from sim.scenario.modules import RIVALS, PriorsSettings
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Found
 from sim.stage import StageProgress, silent
@@ -73,6 +73,8 @@ def _attribute_problems(scenario: Scenario) -> Found:
     if scenario.clients.source == "drawn":
         yield ("clients", "source"), f'got "drawn", and {kind} to draw subsets of; set natural'
     for name, module in scenario.modules.items():
+        if isinstance(module, PriorsSettings):
+            continue
         if module.context in RIVALS:
             yield ("modules", name, "context"), f"{module.context} chooses one class, and {kind}; remove it"
         if module.shortlist is not None:

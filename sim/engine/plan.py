@@ -127,7 +127,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     spec = cloud_spec(scenario)
     data = spec.open(cache)
     features, classes = feature_dim(spec, data), len(data.classes)
-    modules = {name: create_module(one, features, classes, 0).eval() for name, one in scenario.modules.items()}
+    modules = {name: create_module(one, features, data.classes, 0).eval() for name, one in scenario.modules.items()}
     store = _store(spec, data, features, classes)
     simulator = CohortSimulator(
         Job(

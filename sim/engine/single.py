@@ -40,7 +40,10 @@ def run_one(scenario: Scenario, folder: Path, context: Context) -> Report:
         raise
     prepared = time.perf_counter()
     for name, history in artifact.provenance["modules"].items():
-        if artifact.modules[name].head == "residual" and history["best_step"] == 0:
+        module = artifact.modules[name]
+        if module.context == "priors":
+            continue  # its start is not the backbone
+        if module.head == "residual" and history["best_step"] == 0:
             context.display.note(f"module {name} stays the backbone: on its validation images no gain above chance")
     job = job_of(scenario, artifact)
     layout = layout_of(scenario, folder)

@@ -25,7 +25,7 @@ from sim.scenario.adapters import (
     module_of,
 )
 from sim.scenario.file import Key
-from sim.scenario.modules import RIVALS, ModuleSettings, kind_of
+from sim.scenario.modules import RIVALS, AnyModuleSettings, PriorsSettings, kind_of
 from sim.scenario.sections import Found, Sections
 from sim.scenario.wording import not_one_of, shown
 
@@ -80,7 +80,7 @@ def _wrong_context(kind: str, context: str) -> str:
         return "has context none and attends to nothing; set kind: ff, or give a module of another context"
     if kind == "ff" and context not in RIVALS:
         return "has a context to attend to, and ff takes none; set kind: iciia, or give a module of context none"
-    wanted = {"iciia": "stream or set", "ff": "none"}.get(kind, kind)
+    wanted = {"iciia": "priors, stream or set", "ff": "none"}.get(kind, kind)
     return f"has context {context}; set kind: {kind_of(context)}, or give a module of context {wanted}"
 
 
@@ -104,8 +104,15 @@ def _setting_problems(key: Key, adapter: AnyAdapterSettings) -> Found:
                 yield (*key, "capacity"), str(error)
 
 
-def _module_bank_problems(key: Key, bank: BankSettings, module: ModuleSettings) -> Found:
+def _module_bank_problems(key: Key, bank: BankSettings, module: AnyModuleSettings) -> Found:
     """What is wrong with a bank for the module that uses it."""
+    if isinstance(module, PriorsSettings):
+        if bank.diagnostics:
+            yield (
+                (*key, "diagnostics"),
+                "measures attention, and context priors has none; remove it, or set context: stream",
+            )
+        return
     as_set = module.context == "set" and module.layers > 1
     largest = max(bank.capacity) if isinstance(bank.capacity, list) else bank.capacity
     if as_set and largest > MOST_IN_A_SET:

@@ -1,14 +1,63 @@
 """Settings of `modules`: ICIIA modules and how they are trained."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from sim.scenario.base import PositiveFloat, PositiveInt, Settings
+from sim.scenario.clients import OrderSettings, SubsetSettings
+from sim.scenario.drifts import DriftSettings, NoDriftSettings
+
+
+class StreamShare(Settings):
+    """Some of the streams that a module is trained on."""
+
+    weight: PositiveFloat = 1.0
+    """How many of them, beside the other weights."""
+    subset: SubsetSettings = SubsetSettings()
+    """The classes a client meets at a time, as in `clients`."""
+    drift: DriftSettings = NoDriftSettings()
+    """How they change, as in `clients`."""
+    order: OrderSettings = OrderSettings()
+    """In which order images come, as in `clients`."""
+
+
+Mixture = Annotated[list[StreamShare], Field(min_length=1)]
+
+
+class PriorsSettings(Settings):
+    """The default module: a refitted head and a mixture of class priors, and how it is trained."""
+
+    context: Literal["priors"] = "priors"
+    """priors: what the client was predicted to meet lately, by several time scales, and a filter over the cloud's superclasses; see
+    docs/default_module.md. All others: ICIIA's attention, and rivals."""
+    told: Literal["superclasses", "nothing"] = "superclasses"
+    """What it is told of the cloud's knowledge; without superclasses in the data it is told nothing."""
+    streams: Literal["mixed", "as_clients"] | Mixture = "mixed"
+    """What it is trained on. mixed: a mixture of subsets, orders and drifts, the same for every scenario on the same data, so that
+    one training serves all. as_clients: streams like the scenario's own clients'. Or a list of what `clients` says of `subset`,
+    `drift` and `order`, each with a weight."""
+    shortlist: PositiveInt = 128
+    """The head corrects only so many classes, those that the backbone ranks highest."""
+    keep: PositiveInt = 32
+    """Probabilities that a bank keeps of an image, the highest."""
+    precision: Literal["float32"] = "float32"
+    """Of its weights and products while simulating."""
+    steps: PositiveInt = 64
+    """Most optimizer steps of the mixture's numbers."""
+    batch: PositiveInt = 16
+    """Sequences in a step."""
+    length: Annotated[int, Field(ge=2)] = 96
+    """Images in a sequence."""
+    learning_rate: PositiveFloat = 0.02
+    """Start of the cosine schedule."""
+    selection: Literal["one_standard_error", "best"] = "one_standard_error"
+    """Which numbers are kept. best: those of the best validation loss. one_standard_error: likewise, but the start unless they save
+    more than one standard error of the loss, over the distinct validation images. The head always has to save that much."""
 
 
 class ModuleSettings(Settings):
-    """An ICIIA module and how it is trained."""
+    """An ICIIA module with attention, or a rival, and how it is trained."""
 
     context: Literal["stream", "set", "none", "icrm", "arm_cml"] = "stream"
     """stream: each image attends to itself and to what the bank held when it arrived, keys and values computed once. set: the
@@ -70,3 +119,21 @@ NOT_READ = {
 def kind_of(context: str) -> str:
     """Kind of the adapters that take a module of a context."""
     return context if context in RIVALS else {"none": "ff"}.get(context, "iciia")
+
+
+def _which(value: Any) -> str:
+    """Whether settings are of the default module. It need not say its context, unless a setting of attention is given: then it is
+    the stream context, which was the default before."""
+    if not isinstance(value, dict):
+        return "priors" if isinstance(value, PriorsSettings) else "others"
+    if "context" not in value:
+        return (
+            "others" if set(value) & (set(ModuleSettings.model_fields) - set(PriorsSettings.model_fields)) else "priors"
+        )
+    return "priors" if value["context"] == "priors" else "others"
+
+
+AnyModuleSettings = PriorsSettings | ModuleSettings
+OneModule = Annotated[
+    Annotated[PriorsSettings, Tag("priors")] | Annotated[ModuleSettings, Tag("others")], Discriminator(_which)
+]

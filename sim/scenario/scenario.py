@@ -15,7 +15,7 @@ from sim.scenario.clients import ClientsSettings
 from sim.scenario.cloud import BackboneSettings, CloudSettings
 from sim.scenario.data import Data, FeaturesData, ImageFolderData
 from sim.scenario.drifts import OwnDriftSettings
-from sim.scenario.modules import ModuleSettings
+from sim.scenario.modules import OneModule
 from sim.scenario.report import ReportSettings
 
 
@@ -35,7 +35,7 @@ class Scenario(Settings):
     """The frozen feature extractor; needed for images, refused for ready features."""
     cloud: CloudSettings = CloudSettings()
     """How training happens."""
-    modules: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")], ModuleSettings] = {}
+    modules: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.+-]+$")], OneModule] = {}
     """ICIIA modules by name."""
     clients: ClientsSettings
     """Who the clients are."""
