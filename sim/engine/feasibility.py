@@ -17,7 +17,7 @@ from sim.scenario.modules import RIVALS, PriorsSettings
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Found
 from sim.stage import StageProgress, silent
-from sim.streams.feasibility import stream_problems
+from sim.streams.feasibility import share_problems, stream_problems
 
 
 def check_data(document: Document, scenario: Scenario, cache: Cache, stage: StageProgress = silent) -> None:
@@ -64,6 +64,11 @@ def data_problems(scenario: Scenario, data: Images | Features) -> Found:
     if data.test.labels.ndim == 2:
         yield from _attribute_problems(scenario)
     yield from stream_problems(scenario.clients, scenario.seed, scenario.data.kind, data)
+    for name, module in scenario.modules.items():
+        if isinstance(module, PriorsSettings) and isinstance(module.streams, list):
+            yield from share_problems(
+                module.streams, ("modules", name, "streams"), module.length, scenario.data.kind, data
+            )
     yield from empty_parts(cloud_spec(scenario), data)
 
 

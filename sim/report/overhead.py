@@ -8,8 +8,12 @@ from rich.table import Table
 
 from iciia.cloud.backbone import Backbone, create_backbone
 from iciia.contexts.iciia import ICIIA
+from iciia.contexts.priors import ClientPriors
 from iciia.overhead import cost_of, macs_paper, macs_set, macs_stream
 from iciia.paper import PAIRS, PARTITIONS, Pair
+
+SUPERCLASSES = 85
+"""Superclasses of the paper's ImageNet, which the default module is counted with."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class OverheadRow:
         parameters: Of the module, a classifier included.
         set_bank_bytes: One client's full bank in float32, set context.
         stream_bank_bytes: The same, stream context.
+        priors_macs: The default module, its head included, told of as many superclasses as the paper's ImageNet has, 85.
+        priors_bank_bytes: One client's full bank of it in float32.
     """
 
     backbone: str
@@ -49,6 +55,8 @@ class OverheadRow:
     parameters: int
     set_bank_bytes: int
     stream_bank_bytes: int
+    priors_macs: int
+    priors_bank_bytes: int
 
     def costs(self) -> dict[str, int]:
         """Multiply-adds of one image in each way of working, by name."""
@@ -57,6 +65,7 @@ class OverheadRow:
             "set": self.set_macs,
             "stream": self.stream_macs,
             "stream_residual": self.stream_macs + self.classifier_macs,
+            "priors": self.priors_macs,
         }
 
     def as_dict(self) -> dict[str, object]:
@@ -142,6 +151,7 @@ def _row(
 ) -> OverheadRow:
     d, c = backbone.feature_dim, backbone.classes
     stream = cost_of(ICIIA(d, c, layers, heads, partitions, context="stream"), capacity)
+    priors = cost_of(ClientPriors(d, c, SUPERCLASSES), capacity)
     as_set = cost_of(ICIIA(d, c, layers, heads, partitions, context="set", head="replaced"), capacity)
     return OverheadRow(
         backbone=name,
@@ -159,6 +169,8 @@ def _row(
         parameters=stream.parameters,
         set_bank_bytes=as_set.state_bytes,
         stream_bank_bytes=stream.state_bytes,
+        priors_macs=priors.macs_per_image,
+        priors_bank_bytes=priors.state_bytes,
     )
 
 
@@ -187,9 +199,11 @@ def _of_row(row: OverheadRow) -> dict[str, str]:
         "set": row.cell("set"),
         "stream": row.cell("stream"),
         "stream+head": row.cell("stream_residual"),
+        "default": row.cell("priors"),
         "parameters": f"{row.parameters:,}",
         "bank, set": f"{row.set_bank_bytes:,} B",
         "bank, stream": f"{row.stream_bank_bytes:,} B",
+        "bank, default": f"{row.priors_bank_bytes:,} B",
     }
 
 
@@ -207,6 +221,7 @@ def _of_paper(one: PaperRow) -> dict[str, str]:
         "paper": row.cell("paper"),
         "stream": row.cell("stream"),
         "stream+head": row.cell("stream_residual"),
+        "default": row.cell("priors"),
         "paper, their count": _share(one.share_of_their_count),
         "published": _share(one.published),
     }

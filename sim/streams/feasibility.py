@@ -1,11 +1,14 @@
 """Whether streams find in the data what they ask for."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sim.data import Features, Images
 from sim.scenario.clients import ClientsSettings
 from sim.scenario.drifts import NoDriftSettings, OwnDriftSettings, PriorDriftSettings, RecurringDriftSettings
 from sim.scenario.file import Key
+from sim.scenario.modules import StreamShare
 from sim.scenario.sections import Found
 from sim.streams.build import build_drift, build_stream, subset_sizes
 from sim.streams.checks import check_drift
@@ -30,6 +33,22 @@ def stream_problems(clients: ClientsSettings, seed: int, kind: str, data: Images
         yield from subsets
         if not subsets:
             yield from _shortages(clients, seed, data)
+
+
+def share_problems(shares: Sequence[StreamShare], key: Key, length: int, kind: str, data: Images | Features) -> Found:
+    """Whether the data have the classes that a module's own streams ask for.
+
+    Args:
+        shares: `modules.NAME.streams`.
+        key: Its key.
+        length: Images in a sequence.
+        kind: `data.kind`, for words.
+        data: What the module learns from.
+    """
+    for number, share in enumerate(shares):
+        clients = ClientsSettings(count=1, images=length, subset=share.subset, drift=share.drift, order=share.order)
+        for place, message in _subset_problems(clients, 0, kind, data):
+            yield (*key, number, *place[1:]), message
 
 
 def _natural_problems(clients: ClientsSettings, kind: str, data: Images | Features) -> Found:
