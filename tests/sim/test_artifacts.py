@@ -20,7 +20,9 @@ def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
     in test_paper_data.py and test_photographs.py."""
     values = read(name).values
     epochs = 5 if values["data"]["kind"] == "digits" else 1  # so few digits make 25 steps an epoch
-    count = 3 if values["clients"]["images"] >= 300 else 24  # so few images of a barely trained backbone may all be wrong
+    count = (
+        3 if values["clients"]["images"] >= 300 else 24
+    )  # so few images of a barely trained backbone may all be wrong
     overrides = [f"clients.count={count}", "clients.cohort=2"]
     overrides += [f"backbone.epochs={epochs}", "backbone.batch=32"] if "backbone" in values else []
     overrides += ["cloud.threads=1"]
