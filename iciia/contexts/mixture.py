@@ -141,8 +141,9 @@ class PriorMixture(nn.Module):
         return torch.cat([self.prior.expand(len(sums), 1, -1), guessed], 1)
 
     def _sizes(self) -> Tensor:
-        """The source prior of each superclass, [S]."""
-        return self.prior.new_zeros(self.superclasses).index_add_(0, self.superclass, self.prior)
+        """The source prior of each superclass, [S]; above zero also where no class is in one."""
+        sizes = self.prior.new_zeros(self.superclasses).index_add_(0, self.superclass, self.prior)
+        return sizes.clamp_min(SMALLEST)
 
     def _drifted(self, belief: Tensor) -> Tensor:
         """What is thought of the superclass before an image, which may be the first of a new one."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from iciia.contexts.iciia import ICIIA
 from sim.cloud.prepare import CloudArtifact
 from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import steps_together
@@ -41,9 +42,8 @@ def run_one(scenario: Scenario, folder: Path, context: Context) -> Report:
     prepared = time.perf_counter()
     for name, history in artifact.provenance["modules"].items():
         module = artifact.modules[name]
-        if module.context == "priors":
-            continue  # its start is not the backbone
-        if module.head == "residual" and history["best_step"] == 0:
+        starts_as_backbone = isinstance(module, ICIIA) and module.head == "residual"
+        if starts_as_backbone and history["best_step"] == 0:
             context.display.note(f"module {name} stays the backbone: on its validation images no gain above chance")
     job = job_of(scenario, artifact)
     layout = layout_of(scenario, folder)

@@ -62,6 +62,14 @@ def test_it_keeps_what_every_adapter_must(superclasses: int) -> None:
     check_adapter(IciiaAdapter(module, 8), chunk)
 
 
+def test_a_superclass_without_classes_changes_nothing_to_nan() -> None:
+    features, logits = example()
+    module = make(superclasses=4)
+    with torch.no_grad():
+        module.mixture.superclass.copy_(torch.arange(module.mixture.superclass.numel()) % 2)
+    assert everything(module, features, logits).isfinite().all()
+
+
 def test_without_a_bank_it_is_the_backbone_and_keeps_nothing() -> None:
     features, logits = example()
     module = make(superclasses=2)
