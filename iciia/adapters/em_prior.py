@@ -48,22 +48,23 @@ class EmPriorAdapter(Adapter):
         """q at each step, float64 [K, T, C], of calibrated probabilities, [K, T, C], and the window after them."""
         visible = state.visible(p.shape[1]).double()
         rows, after = state.join(p)
-        return torch.stack([self._of_client(of_client, visible) for of_client in rows.double()]), after
+        return self._solve(rows.double(), visible / visible.sum(dim=1, keepdim=True)), after
 
-    def _of_client(self, p: Tensor, visible: Tensor) -> Tensor:
-        """The prior of one client at each step, float64 [T, C], of p, [S, C]; each step stops by itself."""
-        q = self.prior.repeat(len(visible), 1)
-        going = torch.arange(len(visible))
-        share = visible / visible.sum(dim=1, keepdim=True)
+    def _solve(self, p: Tensor, share: Tensor) -> Tensor:
+        """The prior of each client at each step, float64 [K, T, C], of p, [K, S, C], and each row's share in a step, [T, S]; each
+        step stops by itself, and a client leaves with the last of its steps."""
+        q = self.prior.repeat(len(p), len(share), 1)
+        moving = torch.ones(q.shape[:2], dtype=torch.bool)
         for _ in range(MOST_ITERATIONS):
-            before = q[going]
-            ratio = before / self.prior
-            total = (ratio @ p.t()).clamp_min(torch.finfo(torch.float64).tiny)  # [t, S]
-            after = ratio * ((share[going] / total) @ p)
-            q[going] = after
-            going = going[(after - before).abs().sum(dim=1) >= SMALLEST_CHANGE]
+            going = moving.any(dim=1).nonzero().squeeze(1)
             if not len(going):
                 break
+            before, of_client = q[going], p[going]
+            ratio = before / self.prior
+            total = (ratio @ of_client.transpose(1, 2)).clamp_min(torch.finfo(torch.float64).tiny)  # [k, T, S]
+            after = torch.where(moving[going].unsqueeze(2), ratio * ((share / total) @ of_client), before)
+            q[going] = after
+            moving[going] = (after - before).abs().sum(dim=2) >= SMALLEST_CHANGE
         return q
 
     def cost(self) -> Cost:
