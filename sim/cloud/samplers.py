@@ -120,12 +120,13 @@ def mixture_sampler(spec: CloudSpec, settings: PriorsSettings, cloud: CloudFeatu
 
 
 def _stream(spec: CloudSpec, share: StreamShare, length: int, cloud: CloudFeatures, part: str, number: int) -> Streams:
-    """One kind of streams over the classes that are there, of which a subset has no more than there are."""
+    """One kind of streams over the classes that are there, of which a subset leaves enough for a drift to go to."""
     there, labels = np.unique(np.asarray(cloud.train.labels)[cloud.parts[part]], return_inverse=True)
     sizes = subset_sizes(share.subset)
     subset = share.subset
     if sizes is not None:
-        least, most = (min(size, len(there)) for size in sizes)
+        room = max(1, int(len(there) / (2.0 - getattr(share.drift, "overlap", 1.0))))
+        least, most = (min(size, room) for size in sizes)
         subset = subset.model_copy(update={"classes": SizeRange(min=least, max=most)})
     clients = ClientsSettings(
         count=1, images=length, subset=subset, drift=share.drift, order=share.order, sampling="with_replacement"
