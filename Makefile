@@ -23,7 +23,7 @@ check: setup
 	$(BIN)/mypy
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile # a file's tests share what they make
 
 bench: setup
 	$(BIN)/iciia bench

@@ -21,7 +21,7 @@ def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
     values = read(name).values
     epochs = 5 if values["data"]["kind"] == "digits" else 1  # so few digits make 25 steps an epoch
     count = 24 if values["clients"]["images"] < 100 else 3  # of few images a barely trained backbone may know none
-    overrides = [f"clients.count={count}", "clients.cohort=2"]
+    overrides = [f"clients.count={count}", f"clients.cohort={count // 2 + 1}"]
     overrides += [f"backbone.epochs={epochs}", "backbone.batch=32"] if "backbone" in values else []
     overrides += ["cloud.threads=1"]
     overrides += [f"modules.{module}.steps=3" for module in values.get("modules", {})]
