@@ -143,7 +143,10 @@ def cost_of(
 
 
 def _cost_of_attention(module: ICIIA, capacity: int, storage: torch.dtype) -> Cost:
+    """Of a module that keeps the backbone's logits where there is no bank, nothing."""
     s = module.settings
+    if module.keeps_backbone(capacity):
+        return Cost(parameters=sum(p.numel() for p in module.parameters()))
     inside = macs_module(s["context"], s["features"], s["layers"], s["partitions"], capacity)
     outside = macs_classifier(s["features"], s["classes"], s["head"], s["shortlist"])
     return Cost(

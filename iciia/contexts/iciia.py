@@ -191,7 +191,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         """
         clients, targets = features.shape[:2]
         plan, after = bank.plan(evidence or Evidence(features, backbone_logits))
-        if self._keeps_backbone(bank) and attention is None:
+        if self.keeps_backbone(bank.capacity) and attention is None:
             return backbone_logits, after
         alone = plan.alone() if self.context != "none" else features.new_zeros(1, targets).bool()
         together = max(1, COLUMNS // targets)
@@ -260,9 +260,9 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
     def _encoder(self) -> Sequence[EncoderLayer]:
         return cast(Sequence[EncoderLayer], self.layers)
 
-    def _keeps_backbone(self, bank: FeatureBank) -> bool:
-        """Whether no image ever meets anything to calibrate by."""
-        return self.head == "residual" and self.context != "none" and bank.capacity == 0
+    def keeps_backbone(self, capacity: int) -> bool:
+        """Whether no image ever meets anything to calibrate by, so that nothing is computed."""
+        return self.head == "residual" and self.context != "none" and capacity == 0
 
     def _calibrate(
         self, x: Tensor, bank: FeatureBank, plan: Plan, some: slice, attention: list[Tensor] | None

@@ -40,6 +40,15 @@ def test_formulas_count_what_one_image_multiplies(context: str, head: str, layer
     assert counted == cost_of(module, capacity).macs_module + 16 * 6
 
 
+@pytest.mark.parametrize("context", ["stream", "set"])
+def test_a_residual_head_without_a_bank_computes_nothing(context: str) -> None:
+    module = ICIIA(16, 6, 2, 2, context=context, head="residual").eval()  # type: ignore[arg-type]
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        module(torch.randn(1, 3, 16), torch.randn(1, 3, 6), module.empty_bank(1, 0))
+    cost = cost_of(module, 0)
+    assert counter.get_total_flops() == cost.macs_per_image == cost.macs_module == cost.state_bytes == 0
+
+
 def test_a_shortlist_pays_for_its_rows() -> None:
     module = ICIIA(16, 6, head="residual", shortlist=2)
     cost = cost_of(module, 5)
