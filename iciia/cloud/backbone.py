@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from iciia.cloud.backbones import OWN
 from iciia.cloud.images import ImageSource, as_float, in_batches
 from iciia.cloud.labels import loss_of
+from iciia.cloud.preprocessing import Preprocessing
 
 Progress = Callable[[int, int], None]
 """Called with (done, all) while something long is under way."""
@@ -35,10 +36,11 @@ class Backbone:
     Args:
         model: Any timm classification model, or one of `iciia.cloud.backbones`.
         channels: Channels of the images it reads.
-        image_size: Height and width it reads; None takes the model's own.
+        image_size: Height and width it reads; None takes the model's own, where timm tests it.
         device: Where it runs.
 
     Attributes:
+        preprocessing: How pictures are made ready for it.
         frames: Frames of the clips that it reads; None if it reads images.
         batch: Images, or clips, that are run through it together.
         feature_dim: D.
@@ -48,13 +50,14 @@ class Backbone:
     """
 
     def __init__(self, model: Any, channels: int, image_size: int | None, device: torch.device) -> None:
-        config = resolve_model_data_config(model)
+        config = resolve_model_data_config(model, use_test_size=True)
         self.model = model.to(device)
         self.device = device
         self.channels = channels
-        _, *frames, _, size = config["input_size"]
+        _, *frames, _, _ = config["input_size"]
         self.frames: int | None = frames[0] if frames else None
-        self.image_size: int = image_size or size
+        self.preprocessing = Preprocessing.of(config, image_size)
+        self.image_size = self.preprocessing.size
         self.batch: int = max(1, min(128, PIXELS // ((self.frames or 1) * self.image_size**2)))
         self.mean: Tensor = _per_channel(config["mean"], channels, self.frames)
         self.std: Tensor = _per_channel(config["std"], channels, self.frames)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from iciia.cloud.backbone import Backbone, create_backbone
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.cloud.corruption import Corruption
 from sim.data import Features, Images, open_data
@@ -61,26 +62,24 @@ class CloudSpec:
         return None if settings is None else Corruption(self.stream_seed, settings.kind, settings.severity)
 
     @property
-    def image_size(self) -> int:
-        """Height and width to read from image files; 0 without a backbone.
+    def preprocessing(self) -> Preprocessing:
+        """How images in files are made ready for the backbone.
 
         Raises:
             ValueError: timm cannot make the backbone; the message says why.
         """
         if self.backbone is None:
-            return 0
-        if self.backbone.image_size is not None:
-            return self.backbone.image_size
-        return outline(self.backbone, channels=3, classes=None).image_size
+            return Preprocessing(224)
+        return outline(self.backbone, channels=3, classes=None).preprocessing
 
     def open(self, cache: Cache, stage: StageProgress = silent) -> Images | Features:
-        """Opens the data, their images of the size that the backbone reads.
+        """Opens the data, their images as the backbone reads them.
 
         Raises:
             DataError: They cannot be used.
-            ValueError: As `image_size`.
+            ValueError: As `preprocessing`.
         """
-        return open_data(self.data, self.seed, self.image_size, cache, stage)
+        return open_data(self.data, self.seed, self.preprocessing, cache, stage)
 
 
 def outline(settings: BackboneSettings, channels: int, classes: int | None) -> Backbone:

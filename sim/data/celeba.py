@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.data.base import Classes, Images
 from sim.data.files import FileImages, Scanner
 from sim.data.leaf import leaf_files, read_users
@@ -37,7 +38,11 @@ class _Half:
 
 
 def open_celeba(
-    path: Path, split: Literal["official", "leaf"], attribute: str | None, size: int, scanner: Scanner
+    path: Path,
+    split: Literal["official", "leaf"],
+    attribute: str | None,
+    preprocessing: Preprocessing,
+    scanner: Scanner,
 ) -> Images:
     """Reads CelebA. Its people are natural clients, by their published numbers.
 
@@ -46,7 +51,7 @@ def open_celeba(
         split: official: partitions 0 and 1 for the cloud, 2 for the clients, no person on both sides. leaf: the images that LEAF's
             `train` and `test` name.
         attribute: One attribute, as two classes; None takes all of them, labels int64 [M, C] of 0 and 1.
-        size: Height and width of the images to read.
+        preprocessing: How images are resized and cut.
         scanner: Opens the files.
 
     Raises:
@@ -68,10 +73,10 @@ def open_celeba(
     missing, unreadable = scanner.check(folder, scans)
     column = slice(None) if attribute is None else names.index(attribute)
     labels = [np.stack([table[name] for name in scan.names])[:, column].astype(np.int64) for scan in scans]
-    images = [FileImages(folder, scan.names, of, size) for scan, of in zip(scans, labels, strict=True)]
+    images = [FileImages(folder, scan.names, of, preprocessing) for scan, of in zip(scans, labels, strict=True)]
     people = [half.people[scan.kept] for half, scan in zip(halves, scans, strict=True)]
     key = {
-        "kind": "celeba", "content": [scan.content for scan in scans], "attribute": attribute, "size": size,
+        "kind": "celeba", "content": [scan.content for scan in scans], "attribute": attribute, "read": preprocessing.key,
         "labels": [hashlib.sha256(of.tobytes()).hexdigest() for of in labels],
     }  # fmt: skip
     return Images(

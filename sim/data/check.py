@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data import Features, Images, open_data
 from sim.data.decode import missing_reader
@@ -234,7 +235,7 @@ def inspect_data(
     allowed: float | None = getattr(settings, "unreadable_share", None)
     if allowed is not None:
         settings = settings.model_copy(update={"unreadable_share": 1.0})
-    data = open_data(settings, seed, 224, cache, stage)  # no image is read, so that its size is of no account
+    data = open_data(settings, seed, Preprocessing(224), cache, stage)  # no image is read
     missing: Sequence[str] = ()
     broken: Sequence[str] = ()
     frames, height, width = None, None, None

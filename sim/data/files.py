@@ -14,16 +14,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.transforms.v2.functional import center_crop, pil_to_tensor, resize
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data.decode import READER, decode, missing_reader, probe
 from sim.data.folders import shown_name
 from sim.errors import DataError
 from sim.stage import StageProgress
-
-RESIZE = 256 / 224
-"""The shorter side is resized to this multiple of the image size, then the middle is cut out."""
 
 UNREADABLE = (OSError, ValueError)
 """What reading a broken file raises."""
@@ -36,11 +33,6 @@ AT_A_TIME = 1024
 
 Probe = Callable[[Path, bytes], tuple[int, int, int]]
 """(file, its bytes) -> frames, height and width; raises one of `UNREADABLE` if the file is broken."""
-
-
-def fit(pixels: Tensor, size: int) -> Tensor:
-    """The middle of an image, uint8 [..., height, width], resized to [..., size, size]."""
-    return center_crop(resize(pixels, [round(size * RESIZE)], antialias=True), [size, size])
 
 
 def probe_image(path: Path, content: bytes) -> tuple[int, int, int]:
@@ -57,13 +49,13 @@ class FileImages:
         folder: Where they are.
         names: File names in it, [M].
         labels: int64 [M], or [M, C] of several attributes.
-        size: Height and width of what is read.
+        preprocessing: How they are resized and cut.
     """
 
     folder: Path
     names: Sequence[str]
     labels: NDArray[np.int64]
-    size: int
+    preprocessing: Preprocessing
     channels: int = 3
 
     def read(self, indices: NDArray[np.int64]) -> Tensor:
@@ -75,7 +67,7 @@ class FileImages:
             image = decode(path)
         except UNREADABLE as error:
             raise DataError(f"{path}: was readable when the folder was scanned and is no longer: {error}") from error
-        return fit(pil_to_tensor(image), self.size)
+        return self.preprocessing(image)
 
 
 T = TypeVar("T")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data.base import Images
 from sim.data.items import open_items
@@ -45,7 +46,7 @@ def open_huggingface(
     columns: Columns,
     splits: tuple[str, str],
     superclasses: Path | None,
-    size: int,
+    preprocessing: Preprocessing,
     cache: Cache,
     stage: StageProgress,
 ) -> Images:
@@ -57,7 +58,7 @@ def open_huggingface(
         columns: Names of columns.
         splits: Names of the splits for the cloud and for the clients.
         superclasses: CSV file of superclasses, or None.
-        size: Height and width of the pictures to read.
+        preprocessing: How pictures are resized and cut.
         cache: Where the first look at the pictures is kept.
         stage: Told how far that look is.
 
@@ -81,7 +82,7 @@ def open_huggingface(
         [_key(half, columns) for half in halves],
         list(getattr(halves[0].dataset.features[columns.label], "names", None) or ()),
         superclasses,
-        size,
+        preprocessing,
         {"kind": "huggingface"},
         cache,
         stage,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.data.base import Classes, Images
 from sim.data.files import FileImages, Scan, Scanner
 from sim.data.folders import check_same_classes, class_folders, files_in_classes, shown_name
@@ -38,7 +39,7 @@ def open_image_folder(
     test: Path | None,
     test_share: float,
     superclasses: Path | None,
-    size: int,
+    preprocessing: Preprocessing,
     seed: int,
     scanner: Scanner,
     clients: Path | None = None,
@@ -51,7 +52,7 @@ def open_image_folder(
         test: Another folder with the same classes; None cuts it from `train`.
         test_share: Share that is cut for the clients if `test` is None.
         superclasses: CSV file of superclasses, or None.
-        size: Height and width of the images to read.
+        preprocessing: How images are resized and cut.
         seed: Which images are cut for the clients.
         scanner: Opens the files.
         clients: CSV file that says whose each image is, or None.
@@ -73,16 +74,16 @@ def open_image_folder(
         origins, notes = read_clients(clients, places, [one.scan.names for one in found])
     if test is None:
         parts = cut(found[0].labels, origins[0].clients, by, test_share, seed, "image_folder")
-        halves = [_images(found[0], part, size) for part in parts]
+        halves = [_images(found[0], part, preprocessing) for part in parts]
         shapes = found[0].scan.shapes[np.concatenate(parts)]
         origins = [origins[0].of(part) for part in parts]
     else:
-        halves = [_images(one, np.arange(len(one.labels)), size) for one in found]
+        halves = [_images(one, np.arange(len(one.labels)), preprocessing) for one in found]
         shapes = np.concatenate([one.scan.shapes for one in found])
     apart = clients is None or test is not None
     _check_classes(train, names, [half.labels for half in halves], sides=2 if apart else 1)
     key = {
-        "kind": "image_folder", "content": [one.scan.content for one in found], "size": size,
+        "kind": "image_folder", "content": [one.scan.content for one in found], "read": preprocessing.key,
         "test_share": test_share if test is None else None, "seed": seed,
         **({} if clients is None else {"by": by, "clients": [array_digest(one.clients, one.times) for one in origins]}),
     }  # fmt: skip
@@ -110,8 +111,8 @@ def _read(folder: Path, classes: Sequence[str], scanner: Scanner) -> _Folder:
     return _Folder(folder, scan, listing.labels[scan.kept], listing.passed_over)
 
 
-def _images(of: _Folder, chosen: NDArray[np.int64], size: int) -> FileImages:
-    return FileImages(of.folder, [of.scan.names[i] for i in chosen], of.labels[chosen], size)
+def _images(of: _Folder, chosen: NDArray[np.int64], preprocessing: Preprocessing) -> FileImages:
+    return FileImages(of.folder, [of.scan.names[i] for i in chosen], of.labels[chosen], preprocessing)
 
 
 def _check_classes(train: Path, names: Sequence[str], labels: Sequence[NDArray[np.int64]], sides: int) -> None:

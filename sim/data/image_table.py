@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.data.base import Classes, Images
 from sim.data.files import FileImages, Scan, Scanner
 from sim.data.groups import read_superclasses
@@ -63,7 +64,13 @@ class Cut:
 
 
 def open_image_table(
-    path: Path, table: Path, columns: Columns, how: Cut, superclasses: Path | None, size: int, scanner: Scanner
+    path: Path,
+    table: Path,
+    columns: Columns,
+    how: Cut,
+    superclasses: Path | None,
+    preprocessing: Preprocessing,
+    scanner: Scanner,
 ) -> Images:
     """Reads the images that a table lists. Classes are numbered in the order of their names.
 
@@ -73,7 +80,7 @@ def open_image_table(
         columns: What its columns mean.
         how: Which rows are for the cloud and which for the clients.
         superclasses: CSV file of superclasses, or None.
-        size: Height and width of the images to read.
+        preprocessing: How images are resized and cut.
         scanner: Opens the files.
 
     Raises:
@@ -99,9 +106,9 @@ def open_image_table(
         _by_column(rows, how) if how.column else cut(labels, origin.clients, how.by, how.test_share, how.seed, "table")
     )
     _check_train(table, columns.label, names, labels[parts[0]])
-    train, test = (FileImages(path, [scan.names[i] for i in part], labels[part], size) for part in parts)
+    train, test = (FileImages(path, [scan.names[i] for i in part], labels[part], preprocessing) for part in parts)
     key = {
-        "kind": "image_table", "content": scan.content, "size": size,
+        "kind": "image_table", "content": scan.content, "read": preprocessing.key,
         "rows": array_digest(*parts, labels, origin.clients, origin.times),
     }  # fmt: skip
     groups = read_superclasses(superclasses, names) if superclasses else (None, ())

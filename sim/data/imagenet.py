@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.data.base import Classes, Images
 from sim.data.files import FileImages, Scanner
 from sim.data.folders import (
@@ -35,13 +36,13 @@ UP = 3
 """Kaggle's archive has its list so many folders above `train` and `val`."""
 
 
-def open_imagenet(path: Path, size: int, scanner: Scanner) -> Images:
+def open_imagenet(path: Path, preprocessing: Preprocessing, scanner: Scanner) -> Images:
     """Reads ImageNet-1K, or those of its classes that have a folder in `train`.
 
     Args:
         path: Folder with `train/WNID/*.JPEG` and `val`: likewise in folders of classes, or flat as published, with
             `LOC_val_solution.csv` (Kaggle's archive, there or up to three folders above) or with the development kit of 2012.
-        size: Height and width of the images to read.
+        preprocessing: How images are resized and cut.
         scanner: Opens the files.
 
     Raises:
@@ -62,14 +63,14 @@ def open_imagenet(path: Path, size: int, scanner: Scanner) -> Images:
     groups = list(dict.fromkeys(known[wnid][1] for wnid in wnids))
     superclass = np.array([groups.index(known[wnid][1]) for wnid in wnids], dtype=np.int64)
     key = {
-        "kind": "imagenet", "content": [scan.content for scan in scans], "size": size,
+        "kind": "imagenet", "content": [scan.content for scan in scans], "read": preprocessing.key,
         "labels": [hashlib.sha256(of.tobytes()).hexdigest() for of in labels],
     }  # fmt: skip
     return Images(
         key,
         Classes([known[wnid][0] for wnid in wnids], superclass, groups),
-        FileImages(train, scans[0].names, labels[0], size),
-        FileImages(val, scans[1].names, labels[1], size),
+        FileImages(train, scans[0].names, labels[0], preprocessing),
+        FileImages(val, scans[1].names, labels[1], preprocessing),
         unreadable,
         missing,
         [name for half in listed for name in half.passed_over],

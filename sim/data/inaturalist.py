@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.data.base import Classes, Images
 from sim.data.files import FileImages, Scanner
 from sim.errors import DataError
@@ -34,12 +35,12 @@ class _Mapping:
     names: dict[int, str]
 
 
-def open_inaturalist(path: Path, size: int, scanner: Scanner) -> Images:
+def open_inaturalist(path: Path, preprocessing: Preprocessing, scanner: Scanner) -> Images:
     """Reads iNaturalist 2019. Its observers are natural clients, by FedScale's numbers.
 
     Args:
         path: Folder with `client_data_mapping`, in it `train.csv` and `test.csv` or `val.csv`, and the images that these name.
-        size: Height and width of the images to read.
+        preprocessing: How images are resized and cut.
         scanner: Opens the files.
 
     Raises:
@@ -52,10 +53,10 @@ def open_inaturalist(path: Path, size: int, scanner: Scanner) -> Images:
     scans = [scanner.scan(folder, half.paths) for half in (train, test)]
     missing, unreadable = scanner.check(folder, scans)
     pairs = list(zip((train, test), scans, strict=True))
-    images = [FileImages(folder, scan.names, half.labels[scan.kept], size) for half, scan in pairs]
+    images = [FileImages(folder, scan.names, half.labels[scan.kept], preprocessing) for half, scan in pairs]
     names = test.names | train.names
     key = {
-        "kind": "inaturalist", "content": [scan.content for scan in scans], "size": size,
+        "kind": "inaturalist", "content": [scan.content for scan in scans], "read": preprocessing.key,
         "labels": [hashlib.sha256(half.labels.tobytes()).hexdigest() for half in images],
     }  # fmt: skip
     return Images(

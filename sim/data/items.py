@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data.base import Classes, Images
 from sim.data.decode import READER, as_seen
-from sim.data.files import UNREADABLE, fit, in_threads
+from sim.data.files import UNREADABLE, in_threads
 from sim.data.groups import read_superclasses
 from sim.errors import DataError
 from sim.stage import StageProgress
@@ -43,14 +44,14 @@ class ItemImages:
         items: Where they are.
         labels: int64 [M].
         shapes: Frames, height and width of each, int64 [M, 3].
-        size: Height and width of what is read. A picture of this very size is left as it is.
+        preprocessing: How they are resized and cut. A picture of the very size that is wanted is left as it is.
         channels: 1 if all are grey.
     """
 
     items: Items
     labels: NDArray[np.int64]
     shapes: NDArray[np.int64]
-    size: int
+    preprocessing: Preprocessing
     channels: int
 
     def read(self, indices: NDArray[np.int64]) -> Tensor:
@@ -59,8 +60,9 @@ class ItemImages:
     def _read(self, number: int) -> Tensor:
         picture, _ = self.items.item(number)
         seen = as_seen(picture)
-        pixels = pil_to_tensor(seen if self.channels == 3 else seen.convert("L"))
-        return pixels if pixels.shape[-2:] == (self.size, self.size) else fit(pixels, self.size)
+        picture = seen if self.channels == 3 else seen.convert("L")
+        size = self.preprocessing.size
+        return pil_to_tensor(picture) if picture.size == (size, size) else self.preprocessing(picture)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def open_items(
     keys: Sequence[Mapping[str, Any]],
     names: Sequence[str],
     superclasses: Path | None,
-    size: int,
+    preprocessing: Preprocessing,
     kind: Mapping[str, Any],
     cache: Cache,
     stage: StageProgress,
@@ -145,7 +147,7 @@ def open_items(
         keys: What the content of each depends on.
         names: Names of the classes; without any, classes are as many as the labels of the first half say.
         superclasses: CSV file of superclasses, or None.
-        size: Height and width of the pictures to read.
+        preprocessing: How pictures are resized and cut.
         kind: What identifies the data set beside its content.
         cache: Where the first look at the pictures is kept.
         stage: Told how far that look is.
@@ -161,10 +163,11 @@ def open_items(
     groups = read_superclasses(superclasses, classes) if superclasses else (None, ())
     channels = 1 if all(look.grey for look in looks) else 3
     train, test = (
-        ItemImages(half, look.labels, look.shapes, size, channels) for half, look in zip(halves, looks, strict=True)
+        ItemImages(half, look.labels, look.shapes, preprocessing, channels)
+        for half, look in zip(halves, looks, strict=True)
     )
     return Images(
-        {**kind, "content": [look.content for look in looks], "size": size},
+        {**kind, "content": [look.content for look in looks], "read": preprocessing.key},
         Classes(classes, *groups),
         train,
         test,

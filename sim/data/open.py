@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data.base import Features, Images
 from sim.data.celeba import open_celeba
@@ -42,14 +43,14 @@ from sim.stage import StageProgress, silent
 
 
 def open_data(
-    settings: Data, seed: int, image_size: int, cache: Cache, stage: StageProgress = silent
+    settings: Data, seed: int, preprocessing: Preprocessing, cache: Cache, stage: StageProgress = silent
 ) -> Images | Features:
     """Opens a data set.
 
     Args:
         settings: The scenario's `data`.
         seed: Splits and synthetic data.
-        image_size: Height and width to read from files; embedded data and FEMNIST have their own.
+        preprocessing: How images in files are resized and cut; embedded data and FEMNIST have sizes of their own.
         cache: Where it is remembered what files hold.
         stage: Told how far the first look at files is.
 
@@ -72,16 +73,16 @@ def open_data(
     if isinstance(settings, TorchvisionData):
         path, splits = Path(settings.path), (settings.train, settings.test)
         superclasses = _path(settings.superclasses)
-        return open_torchvision(settings.dataset, path, splits, superclasses, image_size, cache, stage)
+        return open_torchvision(settings.dataset, path, splits, superclasses, preprocessing, cache, stage)
     if isinstance(settings, HuggingfaceData):
         source = _path(settings.path) or str(settings.dataset)
         columns, splits = Columns(settings.image, settings.label, settings.client), (settings.train, settings.test)
         superclasses = _path(settings.superclasses)
-        return open_huggingface(source, settings.config, columns, splits, superclasses, image_size, cache, stage)
+        return open_huggingface(source, settings.config, columns, splits, superclasses, preprocessing, cache, stage)
     if isinstance(
         settings, ImageFolderData | ImageTableData | ImagenetData | CelebaData | Ucf101Data | InaturalistData
     ):
-        return _open_files(settings, seed, image_size, Scanner(cache, settings.unreadable_share, stage))
+        return _open_files(settings, seed, preprocessing, Scanner(cache, settings.unreadable_share, stage))
     return open_synthetic(
         settings.classes,
         settings.superclasses,
@@ -95,7 +96,7 @@ def open_data(
 def _open_files(
     settings: ImageFolderData | ImageTableData | ImagenetData | CelebaData | Ucf101Data | InaturalistData,
     seed: int,
-    size: int,
+    preprocessing: Preprocessing,
     scanner: Scanner,
 ) -> Images:
     """Data sets of single image or video files."""
@@ -103,21 +104,21 @@ def _open_files(
         superclasses = _path(settings.superclasses)
         train, test, clients = Path(settings.train), _path(settings.test), _path(settings.clients)
         return open_image_folder(
-            train, test, settings.test_share, superclasses, size, seed, scanner, clients, settings.split
+            train, test, settings.test_share, superclasses, preprocessing, seed, scanner, clients, settings.split
         )
     if isinstance(settings, ImageTableData):
-        return _open_table(settings, seed, size, scanner)
+        return _open_table(settings, seed, preprocessing, scanner)
     path = Path(settings.path)
     if isinstance(settings, ImagenetData):
-        return open_imagenet(path, size, scanner)
+        return open_imagenet(path, preprocessing, scanner)
     if isinstance(settings, CelebaData):
-        return open_celeba(path, settings.split, settings.attribute, size, scanner)
+        return open_celeba(path, settings.split, settings.attribute, preprocessing, scanner)
     if isinstance(settings, Ucf101Data):
-        return open_ucf101(path, settings.fold, size, scanner)
-    return open_inaturalist(path, size, scanner)
+        return open_ucf101(path, settings.fold, preprocessing, scanner)
+    return open_inaturalist(path, preprocessing, scanner)
 
 
-def _open_table(settings: ImageTableData, seed: int, size: int, scanner: Scanner) -> Images:
+def _open_table(settings: ImageTableData, seed: int, preprocessing: Preprocessing, scanner: Scanner) -> Images:
     path, split = Path(settings.path), settings.split
     drop = {column: _texts(cells) for column, cells in settings.drop.items()}
     columns = TableColumns(settings.file, settings.label, settings.client, settings.time, drop)
@@ -125,7 +126,9 @@ def _open_table(settings: ImageTableData, seed: int, size: int, scanner: Scanner
         how = Cut(None, settings.test_share, seed, split.column, _texts(split.train), _texts(split.test))
     else:
         how = Cut(split, settings.test_share, seed)
-    return open_image_table(path, path / settings.table, columns, how, _path(settings.superclasses), size, scanner)
+    return open_image_table(
+        path, path / settings.table, columns, how, _path(settings.superclasses), preprocessing, scanner
+    )
 
 
 def _texts(cells: Sequence[Cell]) -> list[str]:

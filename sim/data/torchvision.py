@@ -9,6 +9,7 @@ from typing import Any
 
 from torchvision import datasets
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data.base import Images
 from sim.data.items import open_items
@@ -35,7 +36,7 @@ def open_torchvision(
     path: Path,
     splits: tuple[str, str],
     superclasses: Path | None,
-    size: int,
+    preprocessing: Preprocessing,
     cache: Cache,
     stage: StageProgress,
 ) -> Images:
@@ -46,7 +47,7 @@ def open_torchvision(
         path: What torchvision calls root.
         splits: Values of `split` for the cloud and for the clients; where the class has `train` in its place, that is set.
         superclasses: CSV file of superclasses, or None.
-        size: Height and width of the pictures to read.
+        preprocessing: How pictures are resized and cut.
         cache: Where the first look at the pictures is kept.
         stage: Told how far that look is.
 
@@ -78,7 +79,7 @@ def open_torchvision(
         [{"torchvision": name, "split": part, "files": files} for part in splits],
         [str(one) for one in getattr(halves[0].dataset, "classes", ())],
         superclasses,
-        size,
+        preprocessing,
         {"kind": "torchvision", "dataset": name},
         cache,
         stage,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.data.base import Classes, Images
 from sim.data.files import Scanner
 from sim.data.video import VideoClips, probe_video
@@ -35,14 +36,14 @@ class _List:
     groups: NDArray[np.int64]
 
 
-def open_ucf101(path: Path, fold: int, size: int, scanner: Scanner) -> Images:
+def open_ucf101(path: Path, fold: int, preprocessing: Preprocessing, scanner: Scanner) -> Images:
     """Reads UCF101.
 
     Args:
         path: Folder with `UCF-101/CLASS/v_CLASS_gXX_cXX.avi`, and with `ucfTrainTestlist/classInd.txt`, `trainlist0F.txt` and
             `testlist0F.txt`.
         fold: Which of the three pairs of lists, F.
-        size: Height and width of the frames to read.
+        preprocessing: How frames are resized and cut.
         scanner: Opens the files.
 
     Raises:
@@ -63,9 +64,9 @@ def open_ucf101(path: Path, fold: int, size: int, scanner: Scanner) -> Images:
         empty = np.flatnonzero(np.bincount(labels, minlength=len(names)) == 0)
         if len(empty):
             raise DataError(f"{half.file}: class {names[empty[0]]} has no readable video")
-        clips.append(VideoClips(videos, scan.names, labels, scan.shapes[:, 0], size))
+        clips.append(VideoClips(videos, scan.names, labels, scan.shapes[:, 0], preprocessing))
     key = {
-        "kind": "ucf101", "content": [scan.content for scan in scans], "classes": names, "size": size,
+        "kind": "ucf101", "content": [scan.content for scan in scans], "classes": names, "read": preprocessing.key,
         "labels": [hashlib.sha256(half.labels.tobytes()).hexdigest() for half in clips],
     }  # fmt: skip
     return Images(

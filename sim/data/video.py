@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sim.data.files import fit, in_threads
+from iciia.cloud.preprocessing import Preprocessing
+from sim.data.files import in_threads
 from sim.errors import DataError
 
 FRAMES = 16
@@ -28,14 +29,14 @@ class VideoClips:
         names: File names in it, [M].
         labels: int64 [M].
         lengths: Frames of each file, int64 [M].
-        size: Height and width of what is read.
+        preprocessing: How frames are resized and cut.
     """
 
     folder: Path
     names: Sequence[str]
     labels: NDArray[np.int64]
     lengths: NDArray[np.int64]
-    size: int
+    preprocessing: Preprocessing
     channels: int = 3
     frames: int = FRAMES
 
@@ -60,7 +61,7 @@ class VideoClips:
             raise _changed(path, error) from error
         if len(clip) < self.frames:
             raise _changed(path, "it is shorter now")
-        return fit(torch.stack(clip).permute(0, 3, 1, 2), self.size).permute(1, 0, 2, 3)
+        return self.preprocessing(torch.stack(clip).permute(0, 3, 1, 2)).permute(1, 0, 2, 3)
 
 
 def _changed(path: Path, what: object) -> DataError:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data import Images, open_data
 from sim.errors import DataError
@@ -19,7 +20,7 @@ SEED = 3
 
 def opened(folder: Path, kind: str, cache: Path | None = None, **settings: Any) -> Images:
     given = TypeAdapter(Data).validate_python({"kind": kind, "path": str(folder), **settings})
-    data = open_data(given, SEED, 32, Cache(cache) if cache else Cache())
+    data = open_data(given, SEED, Preprocessing(32), Cache(cache) if cache else Cache())
     assert isinstance(data, Images)
     return data
 

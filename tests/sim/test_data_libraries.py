@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import TypeAdapter
 
 import sim
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data import Images, open_data
 from sim.errors import DataError, ScenarioError
@@ -27,7 +28,7 @@ from sim.scenario.validation import validate
 
 
 def opened(size: int = 32, cache: Path | None = None, **settings: Any) -> Images:
-    data = open_data(TypeAdapter(Data).validate_python(settings), 3, size, Cache(cache))
+    data = open_data(TypeAdapter(Data).validate_python(settings), 3, Preprocessing(size), Cache(cache))
     assert isinstance(data, Images)
     return data
 
@@ -138,7 +139,7 @@ def test_huggingface_from_disk(saved: Path) -> None:
     assert data.test_clients is not None
     assert data.test_clients.tolist() == [0, 1, 2] * 2
     assert data.train.read(np.array([0, 5])).shape == (2, 3, 32, 32)
-    exact = open_data(TypeAdapter(Data).validate_python({"path": str(saved), **COLUMNS}), 3, 30, Cache())
+    exact = open_data(TypeAdapter(Data).validate_python({"path": str(saved), **COLUMNS}), 3, Preprocessing(30), Cache())
     assert isinstance(exact, Images)
     assert exact.train_clients is None
 

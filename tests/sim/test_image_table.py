@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import sim
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.cli import app
 from sim.data import Images, open_data
@@ -87,7 +88,7 @@ def scenario(tiny: Make, data: dict[str, Any], **sections: Any) -> dict[str, Any
 
 
 def opened(tiny: Make, data: dict[str, Any]) -> Images:
-    found = open_data(validate(read(scenario(tiny, data))).data, 1, 16, Cache())
+    found = open_data(validate(read(scenario(tiny, data))).data, 1, Preprocessing(16), Cache())
     assert isinstance(found, Images)
     return found
 

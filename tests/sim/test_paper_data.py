@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import sim
 from iciia.cloud.backbones import OWN
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data import Images, open_data
 from sim.scenario.file import cells, read, shipped
@@ -86,7 +87,7 @@ def _small_c3d() -> Any:
 
 
 def opened(scenario: Scenario) -> Images:
-    data = open_data(scenario.data, scenario.cloud_seed, 24, Cache())
+    data = open_data(scenario.data, scenario.cloud_seed, Preprocessing(24), Cache())
     assert isinstance(data, Images)
     return data
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data import open_data
 from sim.scenario.client_checks import read_matrix
@@ -82,7 +83,7 @@ def test_lists_of_published_data(
 
     def key() -> object:
         data = validate(read(f"paper/{kind}").override([f"data.path={folder}"])).data
-        return open_data(data, 1, 16, Cache()).key
+        return open_data(data, 1, Preprocessing(16), Cache()).key
 
     before = key()
     changed = list(folder.glob(pattern))

@@ -33,6 +33,7 @@ class C3D(nn.Module):
         super().__init__()
         self.pretrained_cfg = {
             "input_size": (3, FRAMES, SIZE, SIZE),
+            "interpolation": "bilinear",
             "mean": (0.43216, 0.394666, 0.37645),
             "std": (0.22803, 0.22145, 0.216989),
             **(pretrained_cfg_overlay or {}),

@@ -25,6 +25,7 @@ class FemnistCNN(nn.Module):
         super().__init__()
         self.pretrained_cfg = {
             "input_size": (1, 28, 28),
+            "interpolation": "bilinear",
             "mean": (0.0,),
             "std": (1.0,),
             **(pretrained_cfg_overlay or {}),
