@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from timm.data import resolve_model_data_config
-from timm.models import load_state_dict
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from iciia.cloud.backbones import OWN
+from iciia.cloud.checkpoints import Match, checkpoint_path, classes_of, classifier_name, in_order, load, read_checkpoint
 from iciia.cloud.images import ImageSource, as_float, in_batches
 from iciia.cloud.labels import loss_of
 from iciia.cloud.preprocessing import Preprocessing
@@ -44,7 +44,6 @@ class Backbone:
         frames: Frames of the clips that it reads; None if it reads images.
         batch: Images, or clips, that are run through it together.
         feature_dim: D.
-        classes: C.
         mean: Channel means that are subtracted from images in [0, 1].
         std: Channel standard deviations that they are divided by.
     """
@@ -66,7 +65,16 @@ class Backbone:
             raise ValueError(f"the model's classifier is a {type(classifier).__name__}; expected a linear layer")
         self.classifier = classifier
         self.feature_dim: int = classifier.in_features
-        self.classes: int = classifier.out_features
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return self.classifier.out_features
+
+    def reclassify(self, classifier: nn.Linear) -> None:
+        """Puts another classifier, of D features, in the place of the model's own."""
+        self.model.set_submodule(classifier_name(self.model), classifier.to(self.device))
+        self.classifier = classifier
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features and logits of a batch.
@@ -139,7 +147,8 @@ def create_backbone(
     classes: int | None = None,
     image_size: int | None = None,
     arguments: Mapping[str, Any] | None = None,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
+    weights_match: Match = "name",
     pretrained: bool = False,
     seed: int = 0,
 ) -> Backbone:
@@ -149,19 +158,19 @@ def create_backbone(
         name: `femnist_cnn`, `c3d`, or any name that `timm.create_model` knows, with or without the tag of its pretrained weights.
         channels: Channels of the images.
         device: Where it runs.
-        classes: C; None takes the model's own.
+        classes: C; None takes the checkpoint's own, or the model's.
         image_size: Height and width it reads; None takes the model's own.
         arguments: Further arguments of `timm.create_model`, or of our own model's class.
-        weights: A checkpoint file, safetensors or PyTorch's, of weights alone or as timm's training leaves it; read without
-            executing anything in it.
+        weights: A checkpoint file, safetensors or PyTorch's, of weights alone or as training leaves it (see
+            `iciia.cloud.checkpoints`), or `package:NAME/file/in/it` of an installed package.
+        weights_match: Whether the checkpoint's tensors are the model's by their names, or by their order.
         pretrained: Whether timm fetches its weights.
         seed: Seed of the starting weights.
 
     Raises:
         ValueError: There is no such model, or the weights cannot be had or do not fit; the message says what was found.
     """
-    if weights is not None and not weights.is_file():
-        raise ValueError(f"{weights}: no such checkpoint file")
+    path = None if weights is None else checkpoint_path(str(weights))
     options = dict(arguments or {}, in_chans=channels)
     if classes is not None:
         options["num_classes"] = classes
@@ -169,14 +178,18 @@ def create_backbone(
         torch.manual_seed(seed)
         try:
             model = _create(name, pretrained, options)
-            if weights is not None:
-                _load(model, weights)
+            if path is not None:
+                state = read_checkpoint(path)
+                state = in_order(state, model, path) if weights_match == "order" else state
+                if classes is None and classes_of(state, model) not in (None, model.get_classifier().out_features):
+                    model = _create(name, pretrained, {**options, "num_classes": classes_of(state, model)})
+                load(model, state, path)
         except (RuntimeError, TypeError, KeyError, OSError, ValueError, PickleError, SafetensorError) as error:
             raise ValueError(f"backbone {name!r}: {str(error).strip()}") from error
     return Backbone(model, channels, image_size, device)
 
 
-def _create(name: str, pretrained: bool, options: Mapping[str, Any]) -> nn.Module:
+def _create(name: str, pretrained: bool, options: Mapping[str, Any]) -> Any:
     """A model of our own or timm's."""
     if name in OWN:
         if pretrained:
@@ -187,41 +200,7 @@ def _create(name: str, pretrained: bool, options: Mapping[str, Any]) -> nn.Modul
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         meant = f"; did you mean {close[0]!r}?" if close else ""
         raise ValueError(f"no such model{meant} ({', '.join(OWN)}, or any timm model)")
-    model: nn.Module = timm.create_model(name, pretrained=pretrained, **options)
-    return model
-
-
-def _load(model: nn.Module, path: Path) -> None:
-    """Puts a checkpoint's weights into a model; all of them have to fit.
-
-    Raises:
-        ValueError: They do not; the message names a few that differ.
-    """
-    try:
-        found = load_state_dict(str(path), weights_only=True)
-    except AttributeError:  # it holds something else, and timm asks that for its items
-        found = {}
-    wanted = model.state_dict()
-    if not found or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path} holds no state dict; expected one, or a dict with one under state_dict or model")
-    wrong = [
-        f"{name} is {list(found[name].shape)} in the file and {list(value.shape)} in the model"
-        for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
-    ]
-    problems = {
-        "lacks": [name for name in wanted if name not in found],
-        "has beside the model's": [name for name in found if name not in wanted],
-    }
-    wrong += [f"the file {what} {_few(names)}" for what, names in problems.items() if names]
-    if wrong:
-        raise ValueError(f"{path} does not fit: {_few(wrong, '; ')}")
-    model.load_state_dict(found)
-
-
-def _few(names: list[str], between: str = ", ") -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return between.join(names[:3]) + more
+    return timm.create_model(name, pretrained=pretrained, **options)
 
 
 def train_backbone(

@@ -49,7 +49,7 @@ def from_images(spec: CloudSpec, data: Images, cache: Cache, stage: StageProgres
     if settings is None:
         raise DataError("image data need a backbone")
     images = split(spec, data)
-    backbone, key = make_backbone(spec, settings, data, images["backbone"], cache, stage)
+    backbone, key = make_backbone(spec, settings, data, images, cache, stage)
     backbone.model.to(getattr(torch, settings.precision))
     key["precision"] = settings.precision
     kept = np.sort(np.concatenate([images[part] for part in PARTS[1:]]))

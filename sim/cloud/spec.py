@@ -106,12 +106,12 @@ def feature_dim(spec: CloudSpec, data: Images | Features) -> int:
 PARTS = ("backbone", "module", "calibration", "validation")
 SHARES_TRAINED = (0.5, 0.35, 0.05, 0.10)
 SHARES_GIVEN = (0.0, 0.7, 0.1, 0.2)
-"""Shares of the training images, with a backbone trained here and with one that is given."""
+"""Shares of the training images, with a backbone that learns from some of them and with one that is given."""
 
 
 def split(spec: CloudSpec, data: Images | Features) -> dict[str, NDArray[np.int64]]:
     """Cuts the training images into disjoint parts, image numbers by part; images of one group stay together."""
-    trained = spec.backbone is not None and spec.backbone.weights == "train"
+    trained = spec.backbone is not None and spec.backbone.learns_here
     shares = SHARES_TRAINED if trained else SHARES_GIVEN
     labels = data.train.labels
     if labels.ndim == 2:  # attributes are not cut by class

@@ -39,6 +39,12 @@ def check_backbone(sections: Sections) -> Found:
         )
     if kind in FEATURE_KINDS and backbone is not None:
         yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
+    if backbone is not None and backbone.weights == "train" and backbone.head != "own":
+        yield (
+            ("backbone", "head"),
+            f"got {backbone.head}, and weights: train makes a head for the data's classes; remove it, or start from "
+            "weights: pretrained or a checkpoint",
+        )
 
 
 def check_live(sections: Sections) -> Found:

@@ -72,7 +72,7 @@ class Scenario(Settings):
         paths = {n: str(folder / Path(value).expanduser()) for n, value in values.items() if isinstance(value, str)}
         data = data.model_copy(update=paths)
         backbone = self.backbone
-        if backbone is not None and backbone.weights not in ("train", "pretrained"):
+        if backbone is not None and backbone.weights_file:
             backbone = backbone.model_copy(update={"weights": str(folder / backbone.weights)})
         clients, drift = self.clients, self.clients.drift
         if isinstance(drift, OwnDriftSettings):
