@@ -13,9 +13,6 @@ State = dict[str, Tensor]
 PACKAGE = "package:"
 """What the place of a checkpoint begins with that lies in an installed package: `package:NAME/file/in/it`."""
 
-COUNTER = "num_batches_tracked"
-"""What batch normalisation keeps beside its weights, and some checkpoints leave out."""
-
 
 def checkpoint_path(place: str) -> Path:
     """The file of a checkpoint.
@@ -61,8 +58,7 @@ def in_order(state: State, model: nn.Module, path: Path) -> State:
     Raises:
         ValueError: They are more or fewer, or a shape differs (that of the classifier apart, which `load` looks at).
     """
-    wanted = [name for name in model.state_dict() if not name.endswith(COUNTER)]
-    found = [name for name in state if not name.endswith(COUNTER)]
+    wanted, found = _weights(model.state_dict()), _weights(state)
     if len(wanted) != len(found):
         raise ValueError(
             f"{path} does not fit by order: it holds {len(found)} tensors, and the model has {len(wanted)}"
@@ -73,8 +69,12 @@ def in_order(state: State, model: nn.Module, path: Path) -> State:
         if shape != there and name not in heads:
             pair = f"{other} {list(there)} in the file and {name} {list(shape)} in the model"
             raise ValueError(f"{path} does not fit by order: tensor {place} is {pair}")
-    counters = {name: value for name, value in model.state_dict().items() if name.endswith(COUNTER)}
-    return counters | {name: state[other] for name, other in zip(wanted, found, strict=True)}
+    return model.state_dict() | {name: state[other] for name, other in zip(wanted, found, strict=True)}
+
+
+def _weights(state: State) -> list[str]:
+    """Names without those of counters, which batch normalisation keeps and some checkpoints leave out."""
+    return [name for name, value in state.items() if value.is_floating_point()]
 
 
 def classes_of(state: State, model: nn.Module) -> int | None:

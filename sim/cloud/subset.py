@@ -44,7 +44,7 @@ def _row(name: str, rows: dict[str, list[int]], count: int) -> int:
     if found:
         raise DataError(
             f"backbone.head: subset: {name!r} is the name of {len(found)} classes of the checkpoint's head, rows "
-            f"{', '.join(map(str, found))}; call the class by its wnid or by its row"
+            f"{', '.join(map(str, found))}; call it by its wnid or by its row"
         )
     close = difflib.get_close_matches(_plain(name), rows, n=3, cutoff=0.6)
     meant = f"; did you mean {', '.join(map(repr, close))}?" if close else ""
