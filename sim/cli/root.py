@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sim.cli import cache, data, measures, reports, run, scenarios
+from sim.cli import cache, data, measures, module, reports, run, scenarios
 from sim.errors import SimError
 
 EXIT_CODES = (
@@ -28,6 +28,7 @@ for group in (run, reports, scenarios, measures):
     app.add_typer(group.app)
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
+app.add_typer(module.app, name="module")
 
 
 def main() -> None:

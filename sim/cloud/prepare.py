@@ -1,6 +1,6 @@
 """What the cloud gives to the simulation: feature stores and trained modules, each made once and cached by content."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from iciia.contexts.module import Module
 from sim.cache import Cache
 from sim.cloud.features import from_features, from_images
 from sim.cloud.keys import platform_key
-from sim.cloud.modules import trained_module
+from sim.cloud.modules import make_module
 from sim.cloud.source import make_source
 from sim.cloud.spec import CloudSpec
 from sim.cloud.threads import torch_threads
@@ -65,16 +65,16 @@ def prepare(spec: CloudSpec, cache: Cache, stage: StageProgress) -> CloudArtifac
             cloud = from_images(spec, data, cache, stage)
         else:
             cloud = from_features(spec, data)
-        modules, histories = {}, {}
+        modules, said = {}, {}
         for name, settings in spec.modules.items():
-            modules[name], histories[name] = trained_module(spec, name, settings, cloud, cache, stage)
+            modules[name], said[name] = make_module(spec, name, settings, cloud, cache, stage)
     source = make_source(spec, cloud, cache, stage)
     provenance = {
         **cloud.provenance,
         "temperature": source.temperature,
         "data": dict(data.key),
         "data_notes": list(data.notes),
-        "modules": {name: asdict(history) for name, history in histories.items()},
+        "modules": said,
         "platform": platform_key(),
     }
     return CloudArtifact(

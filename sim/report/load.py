@@ -17,10 +17,9 @@ from pydantic import ValidationError
 from rich.table import Table as RichTable
 
 from sim.errors import ReportError
+from sim.outputs import RUN_FILE
 from sim.report.schema import SCHEMA_VERSION, TABLES
 from sim.scenario.scenario import Scenario
-
-RUN_FILE = "run.json"
 
 ALWAYS = {"protocol": "stream"}
 """What was so in every report before there was a column that says it; other columns that a report is too old for are null."""
