@@ -10,13 +10,13 @@ from iciia.adapters.source import Source
 from iciia.cloud.features import FeatureStore
 from iciia.contexts.module import Module
 from sim.cache import Cache
-from sim.cloud.features import from_features, from_images
+from sim.cloud.features import features_of
 from sim.cloud.keys import platform_key
 from sim.cloud.modules import make_module
 from sim.cloud.source import make_source
 from sim.cloud.spec import CloudSpec
 from sim.cloud.threads import torch_threads
-from sim.data import Classes, Images
+from sim.data import Classes
 from sim.stage import StageProgress
 
 
@@ -61,10 +61,7 @@ def prepare(spec: CloudSpec, cache: Cache, stage: StageProgress) -> CloudArtifac
     """
     with torch_threads(spec.cloud.threads):
         data = spec.open(cache, stage)
-        if isinstance(data, Images):
-            cloud = from_images(spec, data, cache, stage)
-        else:
-            cloud = from_features(spec, data)
+        cloud = features_of(spec, data, cache, stage)
         modules, said = {}, {}
         for name, settings in spec.modules.items():
             modules[name], said[name] = make_module(spec, name, settings, cloud, cache, stage)
