@@ -20,6 +20,10 @@ from sim.errors import ReportError
 from sim.outputs import RUN_FILE
 from sim.report.schema import SCHEMA_VERSION, TABLES
 from sim.scenario.scenario import Scenario
+from sim.views import view
+
+SWEPT = {"sweep": "summary"}
+"""Of a table of a sweep, whose columns it has beside what is swept."""
 
 ALWAYS = {"protocol": "stream"}
 """What was so in every report before there was a column that says it; other columns that a report is too old for are null."""
@@ -105,13 +109,14 @@ class Report:
             file: One of its files.
             columns: Only these.
         """
+        schema = TABLES[SWEPT.get(name, name)].schema
         there = pq.read_schema(file).names
         wanted = there if columns is None else [column for column in columns if column in there]
         found = pq.read_table(
             file, columns=wanted, partitioning=None
         )  # a file's name is a range of cohorts, not a column
-        if self._older and name in TABLES:
-            for field in TABLES[name].schema:
+        if self._older:
+            for field in schema:
                 if field.name not in there and (columns is None or field.name in columns):
                     always = pa.scalar(ALWAYS.get(field.name), pa.string())
                     found = found.append_column(field, pa.repeat(always, len(found)).cast(field.type))
@@ -202,6 +207,15 @@ class Report:
     def sweep(self) -> pd.DataFrame:
         """The summaries of a sweep's runs, with the swept keys as columns."""
         return self.table("sweep")
+
+    @cached_property
+    def plot(self) -> Any:
+        """The charts of the report's page: `report.plot.gain()` is a Vega-Altair chart, `dir(report.plot)` names them all."""
+        return view().plots(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the headline, the main chart, links."""
+        return view().html(self)
 
     def __repr__(self) -> str:
         return f"Report({str(self.folder)!r})"
