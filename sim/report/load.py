@@ -271,7 +271,7 @@ def _count(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:,.0f}"
 
 
-def in_points(value: float, sign: str = "") -> str:
+def in_points(value: float | None, sign: str = "") -> str:
     """A fraction in points; `-` if it is not known."""
     return "-" if pd.isna(value) else f"{100 * value:{sign}.1f}"
 
