@@ -41,7 +41,7 @@ class Plots:
         return list(self)
 
     def __repr__(self) -> str:
-        lines = [f"{name + '()':<16}{chart.title}" for name, chart in self._charts.items()]
+        lines = [f"{name + '()':<20}{chart.title}" for name, chart in self._charts.items()]
         return "\n".join([f"charts of {self._folder}:", *lines])
 
 
