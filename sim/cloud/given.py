@@ -33,11 +33,13 @@ class Place:
 
     Args:
         path: A folder of `save_pretrained`, or a checkpoint file of the authors' code.
-        knows: What a run says that it was told of clients; None if nobody says it.
+        knows: What it was told of clients, as a run or a scenario says; None if the folder says it, or nobody.
+        heads: H of a checkpoint of the authors' code, likewise; 4 if None.
     """
 
     path: Path
     knows: Knows | None = None
+    heads: int | None = None
 
     def digest(self) -> str:
         """Digest of its content: of its weights and settings, 20 hexadecimal digits."""
@@ -47,25 +49,20 @@ class Place:
                 found.update(hashlib.file_digest(opened, "sha256").digest())
         return found.hexdigest()[:20]
 
-    def read(self, heads: int | None = None, knows: Knows | None = None) -> Module:
+    def read(self) -> Module:
         """The module, in evaluation mode.
-
-        Args:
-            heads: H of a checkpoint of the authors' code; 4 if None.
-            knows: What its training told it of clients; None if it or its run says so.
 
         Raises:
             DataError: It cannot be read, or a folder is asked for with heads, which it says itself.
         """
-        if self.path.is_dir() and heads is not None:
-            raise DataError(f"got heads: {heads}, and {self.path} says itself how many it has; remove heads")
+        if self.path.is_dir() and self.heads is not None:
+            raise DataError(f"got heads: {self.heads}, and {self.path} says itself how many it has; remove heads")
         try:
-            module = load_module(self.path) if self.path.is_dir() else load_reference(self.path, heads or 4)
+            module = load_module(self.path) if self.path.is_dir() else load_reference(self.path, self.heads or 4)
         except ValueError as error:
             raise DataError(str(error)) from error
-        told = knows or self.knows
-        if told is not None and not isinstance(module, ClientPriors):  # which knows it by its settings
-            module.knows = told
+        if self.knows is not None and not isinstance(module, ClientPriors):  # which knows it by its settings
+            module.knows = self.knows
         return module
 
 
@@ -75,9 +72,11 @@ def given_module(settings: GivenSettings, cache: Cache) -> tuple[Module, dict[st
     Raises:
         DataError: It is not there, or cannot be read; the message says what was found.
     """
-    place = locate(settings.weights, cache)
-    module = place.read(settings.heads, settings.knows)
-    return module, {"weights": settings.weights, "digest": place.digest(), "knows": module.knows}
+    found = locate(settings.weights, cache)
+    place = Place(found.path, settings.knows or found.knows, settings.heads or found.heads)
+    module = place.read()
+    said = {"weights": settings.weights, "heads": place.heads, "digest": place.digest(), "knows": module.knows}
+    return module, said
 
 
 def locate(weights: str, cache: Cache) -> Place:
@@ -117,14 +116,17 @@ def of_run(folder: Path, name: str | None, cache: Cache) -> Place:
     Raises:
         DataError: The run is unfinished, a sweep, has no such module, or the module is gone from the cache or has changed.
     """
-    run: dict[str, Any] = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    try:
+        run: dict[str, Any] = dict(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{folder}: its {RUN_FILE} cannot be read: {error}") from error
     if not run.get("complete"):
         raise DataError(f"{folder}: the run is not finished; finish it with: iciia run SCENARIO --resume {folder}")
     if run.get("sweep"):
         raise DataError(
             f"{folder}: is a sweep; take a module of one of its runs, {folder / 'cells' / '0001'} for instance"
         )
-    modules = run["provenance"]["modules"]
+    modules = run.get("provenance", {}).get("modules", {})
     name = name or (next(iter(modules)) if len(modules) == 1 else "")
     if name not in modules:
         there = ", ".join(modules) or "none"
@@ -152,7 +154,7 @@ def kept(said: Mapping[str, Any], cache: Cache) -> Place | None:
     place = locate(said["weights"], cache)
     if place.digest() != said["digest"]:
         raise DataError(f"{place.path}: has changed since it was used in a run")
-    return Place(place.path, said["knows"])
+    return Place(place.path, said["knows"], said["heads"])
 
 
 def _from_hub(name: str) -> Path:

@@ -94,11 +94,11 @@ def test_a_module_that_left_the_cache_is_trained_again_to_the_same_weights(run_f
     assert all(torch.equal(before[name], value) for name, value in after.items())
 
 
-def golden(name: str) -> tuple[dict[str, torch.Tensor], int, Settings]:
+def golden(name: str) -> dict[str, torch.Tensor]:
+    """A state dict that the authors' code wrote."""
     with np.load(GOLDEN / f"reference_{name}.npz") as arrays:
-        found = {key: np.array(value) for key, value in arrays.items()}
-    state = {key.removeprefix("state/"): torch.from_numpy(v) for key, v in found.items() if key.startswith("state/")}
-    return state, json.loads(str(found["config"]))["heads"], found
+        found = {key.removeprefix("state/"): value for key, value in arrays.items() if key.startswith("state/")}
+    return {name: torch.from_numpy(np.array(value)) for name, value in found.items()}
 
 
 @pytest.mark.parametrize("name", ["p1", "p4"])
@@ -106,7 +106,7 @@ def golden(name: str) -> tuple[dict[str, torch.Tensor], int, Settings]:
 def test_a_checkpoint_of_the_authors_is_simulated(
     name: str, suffix: str, tiny: Callable[..., Settings], tmp_path: Path
 ) -> None:
-    state, heads, _ = golden(name)
+    state, heads = golden(name), 2
     file = tmp_path / f"theirs{suffix}"
     if suffix == ".pth":
         torch.save({"epoch": 3, "state_dict": state}, file)
@@ -129,6 +129,8 @@ def test_a_checkpoint_of_the_authors_is_simulated(
         with torch.inference_mode():
             sets = own.forward_sets(chunk.view(2, 4, -1), logits.view(2, 4, -1)).flatten(0, 1)
         assert found.prediction.tolist() == sets.argmax(1).tolist()
+    saved = load_module(taken(tmp_path / "run", tmp_path, "theirs"))
+    assert saved.settings == own.settings
 
 
 def check(module: Settings, adapter: Any = None, **sections: Any) -> None:
@@ -178,6 +180,10 @@ def test_damaged_modules_are_refused(run_folder: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(sim.ScenarioError, match=r"got heads: 2, and .* says itself how many it has; remove heads"):
         check({"weights": str(folder), "heads": 2})
+    shutil.copytree(run_folder, tmp_path / "torn")
+    (tmp_path / "torn" / "run.json").write_text('{"complete": tr')
+    with pytest.raises(sim.ScenarioError, match=r"its run.json cannot be read"):
+        check({"weights": f"{tmp_path / 'torn'}#attention"})
     (folder / "model.safetensors").write_bytes(b"torn")
     with pytest.raises(sim.ScenarioError, match=r"cannot be read as a module"):
         check({"weights": str(folder)})
