@@ -8,7 +8,7 @@ Names are imported when they are used: reading a report needs neither torch nor 
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sim.errors import (
     CacheError,
@@ -20,6 +20,7 @@ from sim.errors import (
     SimError,
     SimulationError,
 )
+from sim.views import View, lend
 
 if TYPE_CHECKING:
     from sim.engine.replay import replay
@@ -52,6 +53,9 @@ __all__ = [
     "replay",
     "run",
 ]
+
+
+lend(lambda: cast(View, import_module("sim.page.notebook")))
 
 
 def __getattr__(name: str) -> Any:

@@ -76,8 +76,7 @@ class Cache:
         text = json.dumps(key, sort_keys=True, default=str)
         target = self.folder / kind / digest(key)
         if self.disk.exists(target / KEY_FILE):
-            with contextlib.suppress(OSError):  # of a cache that can only be read nobody prunes
-                os.utime(target / KEY_FILE)
+            self._touch(target)
             return target
         temporary = target.parent / f".making-{uuid.uuid4().hex}"
         try:
@@ -106,6 +105,19 @@ class Cache:
             with contextlib.suppress(OSError):
                 self.disk.remove(temporary)
         return target
+
+    def find(self, kind: str, digest: str) -> Path | None:
+        """The folder of an artifact by its digest; None if it is not there."""
+        target = self.folder / kind / digest
+        if not self.disk.exists(target / KEY_FILE):
+            return None
+        self._touch(target)
+        return target
+
+    def _touch(self, target: Path) -> None:
+        """Remembers that an artifact was asked for."""
+        with contextlib.suppress(OSError):  # of a cache that can only be read nobody prunes
+            os.utime(target / KEY_FILE)
 
     @contextlib.contextmanager
     def scratch(self, kind: str, key: Mapping[str, Any]) -> Iterator[Path]:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from sim.errors import ReportError
 
+RUN_FILE = "run.json"
+"""What a folder is known by that a run was left in."""
+
 
 def dated(name: str, suffix: str = "") -> Path:
     """Where a thing goes for which no place was named: `reports/NAME-DATE`, which is new every second."""

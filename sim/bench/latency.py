@@ -14,7 +14,7 @@ import torch
 from iciia.adapters import Adapter, Chunk
 from iciia.adapters.source import Source
 from sim.cache import Cache
-from sim.cloud.modules import create_module
+from sim.cloud.modules import untrained
 from sim.cloud.spec import feature_dim
 from sim.cloud.threads import torch_threads
 from sim.cohort.adapters import build_adapters
@@ -59,9 +59,10 @@ def measure_latency(scenario: str, seconds: float) -> Iterator[str]:
     """
     settings = validate(read(scenario))
     spec = cloud_spec(settings)
-    data = spec.open(Cache())
+    cache = Cache()
+    data = spec.open(cache)
     features, classes = feature_dim(spec, data), len(data.classes)
-    modules = {name: create_module(one, features, data.classes, 0).eval() for name, one in settings.modules.items()}
+    modules = {name: untrained(one, features, data.classes, cache) for name, one in settings.modules.items()}
     adapters = build_adapters(list(settings.adapters), modules, Source.blank(features, classes))
     yield f"one image at a time, one thread, D={features}, C={classes}, after {SEEN} images"
     yield f"{'adapter':<24}{'MACs/image':>16}{'median us':>14}{'p95 us':>14}"

@@ -34,6 +34,23 @@ def report(
         say(f"figures: {len(files)} files in {figures}")
 
 
+@app.command(epilog=examples("iciia reports", "iciia reports reports/gallery", "iciia reports --json"))
+def reports(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to look, also inside.")] = Path("reports"),
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs in a folder, the latest first: date, scenario, best adapter and its gain, and what state each is in."""
+    from sim.report.listing import list_runs, rendered_runs
+
+    runs = list_runs(folder)
+    if as_json:
+        print_json([vars(run) for run in runs])
+    elif runs:
+        console().print(rendered_runs(runs, folder))
+    else:
+        say(f"{folder}: holds no runs; iciia run quickstart makes one")
+
+
 @app.command(
     epilog=examples(
         "iciia compare reports/fifo reports/reservoir",

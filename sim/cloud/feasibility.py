@@ -8,7 +8,7 @@ from iciia.cloud.images import frames_of
 from iciia.contexts.partition import check_partitions
 from sim.cloud.spec import CloudSpec, outline, split
 from sim.data import Features, Images
-from sim.scenario.modules import RIVALS, AnyModuleSettings, PriorsSettings
+from sim.scenario.modules import RIVALS, AnyModuleSettings, ModuleSettings
 from sim.scenario.sections import Found
 
 
@@ -19,7 +19,7 @@ def empty_parts(spec: CloudSpec, data: Images | Features) -> Found:
         yield ("data",), f"has too few training images ({len(data.train.labels)}): none falls into the calibration part"
     if data.train.labels.ndim == 2:
         return
-    strict = any(not isinstance(module, PriorsSettings) for module in spec.modules.values())
+    strict = any(isinstance(module, ModuleSettings) for module in spec.modules.values())
     for part in ("module", "validation") if strict else ():
         count = np.bincount(data.train.labels[parts[part]], minlength=len(data.classes))
         if (count == 0).any():
@@ -59,7 +59,7 @@ def _reads_other(model: str, reads: int | None, frames: int | None) -> str:
 def dimension_problems(modules: Mapping[str, AnyModuleSettings], features: int, classes: int) -> Found:
     """Whether heads and partitions divide the feature dimension, and shortlists are no longer than the classes."""
     for name, module in modules.items():
-        if isinstance(module, PriorsSettings) or module.context in RIVALS:
+        if not isinstance(module, ModuleSettings) or module.context in RIVALS:
             continue
         try:
             check_partitions(features, module.partitions)

@@ -15,6 +15,7 @@ from iciia.cloud.images import ImageSource
 from iciia.cloud.labels import accuracy_of
 from sim.cache import Cache, digest
 from sim.cloud.backbone import make_backbone
+from sim.cloud.extraction import extract_into
 from sim.cloud.keys import FORMAT, platform_key
 from sim.cloud.live import LiveStore
 from sim.cloud.spec import PARTS, CloudSpec, split
@@ -41,6 +42,11 @@ class CloudFeatures:
     train_clients: NDArray[np.int64] | None
     train_times: NDArray[np.float64] | None
     classifier: Classifier | None
+
+
+def features_of(spec: CloudSpec, data: Images | Features, cache: Cache, stage: StageProgress) -> CloudFeatures:
+    """Features for the cloud and for the clients, computed, found in the cache, or as they are given."""
+    return from_images(spec, data, cache, stage) if isinstance(data, Images) else from_features(spec, data)
 
 
 def from_images(spec: CloudSpec, data: Images, cache: Cache, stage: StageProgress) -> CloudFeatures:
@@ -145,13 +151,8 @@ def _store(
     }
 
     def build(folder: Path) -> None:
-        store = ArrayStore.create(folder, source.labels[images], backbone.feature_dim, backbone.classes)
-
-        def write(first: int, features: torch.Tensor, logits: torch.Tensor) -> None:
-            store.features[first : first + len(features)] = features.numpy()
-            store.logits[first : first + len(logits)] = logits.numpy()
-
-        with stage(f"computing features of {len(images):,} {half} images") as progress:
-            backbone.extract(source, images, write, progress=progress)
+        title = f"computing features of {len(images):,} {half} images"
+        with cache.scratch("features", key) as scratch, stage(title) as progress:
+            extract_into(folder, scratch, backbone, source, images, progress)
 
     return ArrayStore.open(cache.get("features", key, build)), key

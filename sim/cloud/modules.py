@@ -1,4 +1,4 @@
-"""Modules, ICIIA's and rivals': each trained once on simulated clients."""
+"""Modules, ICIIA's and rivals': each trained once on simulated clients, or given."""
 
 import json
 from dataclasses import asdict
@@ -20,16 +20,17 @@ from iciia.contexts.module import Module
 from iciia.contexts.priors import ClientPriors
 from sim.cache import Cache
 from sim.cloud.features import CloudFeatures
+from sim.cloud.given import ARTIFACT, Place, given_module
 from sim.cloud.keys import WEIGHTS
 from sim.cloud.samplers import mixture_sampler, sampler, shares_of, trained_on_superclasses, training_key
 from sim.cloud.spec import CloudSpec
 from sim.data import Classes
-from sim.scenario.modules import AnyModuleSettings, ModuleSettings, PriorsSettings
+from sim.scenario.modules import AnyModuleSettings, GivenSettings, ModuleSettings, PriorsSettings, TrainedSettings
 from sim.stage import StageProgress
 
 
 def create_module(
-    settings: AnyModuleSettings, features: int, classes: Classes, seed: int, attributes: bool = False
+    settings: TrainedSettings, features: int, classes: Classes, seed: int, attributes: bool = False
 ) -> Module:
     """An untrained module, for images of D features with one class or with attributes."""
     if isinstance(settings, PriorsSettings):
@@ -37,6 +38,17 @@ def create_module(
         superclasses = 0 if groups is None else int(groups.max()) + 1
         return ClientPriors(features, len(classes), superclasses, settings.shortlist, settings.keep, attributes)
     return _create_other(settings, features, len(classes), seed)
+
+
+def untrained(settings: AnyModuleSettings, features: int, classes: Classes, cache: Cache) -> Module:
+    """A module that costs as much as the one asked for, in evaluation mode; nothing is trained for it.
+
+    Raises:
+        DataError: It is given, and cannot be had.
+    """
+    if isinstance(settings, GivenSettings):
+        return given_module(settings, cache)[0]
+    return create_module(settings, features, classes, seed=0).eval()
 
 
 def groups_of(settings: PriorsSettings, classes: Classes) -> NDArray[np.int64] | None:
@@ -68,10 +80,26 @@ def _create_other(settings: ModuleSettings, features: int, classes: int, seed: i
         )
 
 
-def trained_module(
+def make_module(
     spec: CloudSpec, name: str, settings: AnyModuleSettings, cloud: CloudFeatures, cache: Cache, stage: StageProgress
-) -> tuple[Module, TrainingHistory]:
-    """A module, trained here or found in the cache, in evaluation mode, and how its training went."""
+) -> tuple[Module, dict[str, Any]]:
+    """A module in evaluation mode, trained here, found in the cache or given, and what a report says of where it comes from.
+
+    Raises:
+        DataError: One that is given cannot be had.
+        CacheError: The cache cannot be written.
+    """
+    if isinstance(settings, GivenSettings):
+        module, said = given_module(settings, cache)
+    else:
+        module, said = _trained(spec, name, settings, cloud, cache, stage)
+    return module.to(getattr(torch, settings.precision)).eval(), said
+
+
+def _trained(
+    spec: CloudSpec, name: str, settings: TrainedSettings, cloud: CloudFeatures, cache: Cache, stage: StageProgress
+) -> tuple[Module, dict[str, Any]]:
+    """A module that is trained here or found in the cache, and how its training went."""
     key = {**_key(spec, settings, cloud), "module": settings.model_dump(exclude={"precision"})}
 
     def create() -> Module:
@@ -80,7 +108,7 @@ def trained_module(
 
     def build(folder: Path) -> None:
         module = create()
-        with cache.scratch("module", key) as scratch, stage(f"training module {name}") as progress:
+        with cache.scratch(ARTIFACT, key) as scratch, stage(f"training module {name}") as progress:
             if isinstance(settings, PriorsSettings):
                 history = _train_priors(spec, settings, module, cloud, progress)
             else:
@@ -88,17 +116,18 @@ def trained_module(
         module.cpu().save_pretrained(folder)
         (folder / "history.json").write_text(json.dumps(asdict(history)))
 
-    folder = cache.get("module", key, build)
+    folder = cache.get(ARTIFACT, key, build)
     module = create()
     module.load_state_dict(load_file(folder / WEIGHTS))
     if not isinstance(module, ClientPriors):
         module.knows = "superclasses" if trained_on_superclasses(spec) else "nothing"
-    return module.to(getattr(torch, settings.precision)).eval(), TrainingHistory(
-        **json.loads((folder / "history.json").read_text())
-    )
+    history = TrainingHistory(**json.loads((folder / "history.json").read_text()))
+    return module, {
+        **asdict(history), "artifact": folder.name, "digest": Place(folder).digest(), "knows": module.knows,
+    }  # fmt: skip
 
 
-def _key(spec: CloudSpec, settings: AnyModuleSettings, cloud: CloudFeatures) -> dict[str, Any]:
+def _key(spec: CloudSpec, settings: TrainedSettings, cloud: CloudFeatures) -> dict[str, Any]:
     """What decides what a module learns, beside its settings. Not the clients, if it is trained on a mixture of its own."""
     if not isinstance(settings, PriorsSettings):
         return training_key(spec, cloud)

@@ -1,6 +1,6 @@
 """What the cloud gives to the simulation: feature stores and trained modules, each made once and cached by content."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,13 @@ from iciia.adapters.source import Source
 from iciia.cloud.features import FeatureStore
 from iciia.contexts.module import Module
 from sim.cache import Cache
-from sim.cloud.features import from_features, from_images
+from sim.cloud.features import features_of
 from sim.cloud.keys import platform_key
-from sim.cloud.modules import trained_module
+from sim.cloud.modules import make_module
 from sim.cloud.source import make_source
 from sim.cloud.spec import CloudSpec
 from sim.cloud.threads import torch_threads
-from sim.data import Classes, Images
+from sim.data import Classes
 from sim.stage import StageProgress
 
 
@@ -61,20 +61,17 @@ def prepare(spec: CloudSpec, cache: Cache, stage: StageProgress) -> CloudArtifac
     """
     with torch_threads(spec.cloud.threads):
         data = spec.open(cache, stage)
-        if isinstance(data, Images):
-            cloud = from_images(spec, data, cache, stage)
-        else:
-            cloud = from_features(spec, data)
-        modules, histories = {}, {}
+        cloud = features_of(spec, data, cache, stage)
+        modules, said = {}, {}
         for name, settings in spec.modules.items():
-            modules[name], histories[name] = trained_module(spec, name, settings, cloud, cache, stage)
+            modules[name], said[name] = make_module(spec, name, settings, cloud, cache, stage)
     source = make_source(spec, cloud, cache, stage)
     provenance = {
         **cloud.provenance,
         "temperature": source.temperature,
         "data": dict(data.key),
         "data_notes": list(data.notes),
-        "modules": {name: asdict(history) for name, history in histories.items()},
+        "modules": said,
         "platform": platform_key(),
     }
     return CloudArtifact(

@@ -12,7 +12,7 @@ from sim.cohort.adapters import make_own
 from sim.data import Features, Images
 from sim.scenario.adapters import AnyAdapterSettings, IciiaAdapterSettings, OwnAdapterSettings, capacities
 from sim.scenario.file import Key
-from sim.scenario.modules import AnyModuleSettings, PriorsSettings
+from sim.scenario.modules import PriorsSettings, TrainedSettings
 from sim.scenario.sections import Found
 
 
@@ -47,7 +47,7 @@ def _own_adapter_problems(key: Key, settings: OwnAdapterSettings, classes: int) 
 
 
 def bank_problems(
-    adapters: Sequence[AnyAdapterSettings], modules: Mapping[str, AnyModuleSettings], cohort: int, features: int
+    adapters: Sequence[AnyAdapterSettings], modules: Mapping[str, TrainedSettings], cohort: int, features: int
 ) -> Found:
     """Whether the banks of a cohort fit into this machine's memory."""
     numbers = 0

@@ -1,7 +1,8 @@
 """`.npz` files as numpy users save them: read no further than their size explains, converted where nothing is lost."""
 
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +38,37 @@ def read_npz(path: Path, needed: Iterable[str], optional: Iterable[str] = ()) ->
         raise
     except Exception as error:  # of a broken file zipfile and numpy raise whatever comes
         raise DataError(f"{path}: cannot be read as an .npz file of plain arrays: {error}") from error
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An array by its rows, a few at a time.
+
+    Args:
+        shape: Of the whole.
+        dtype: Of every part.
+        parts: The rows in order, each part an array [some, ...].
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    parts: Iterable[NDArray[Any]]
+
+
+def write_npz(path: Path, arrays: Mapping[str, Rows | NDArray[Any]]) -> None:
+    """Writes arrays as `np.savez` does, those by rows without ever holding them whole. The same arrays make the same bytes.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in arrays.items():
+            rows = Rows(array.shape, array.dtype, [array]) if isinstance(array, np.ndarray) else array
+            header = {"descr": npy.dtype_to_descr(rows.dtype), "fortran_order": False, "shape": rows.shape}
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                npy.write_array_header_1_0(member, header)
+                for part in rows.parts:
+                    member.write(np.ascontiguousarray(part, rows.dtype).tobytes())
 
 
 def _check_memory(path: Path, size: int) -> None:

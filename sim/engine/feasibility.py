@@ -5,15 +5,16 @@ import torch
 from iciia.policies import make_policy
 from sim.cache import Cache
 from sim.cloud.feasibility import backbone_problems, dimension_problems, empty_parts
+from sim.cloud.given import described, given_module, misfit
 from sim.cloud.spec import feature_dim
 from sim.cohort.feasibility import adapter_problems, bank_problems
 from sim.data import Features, Images
 from sim.engine.parts import cloud_spec
 from sim.errors import DataError, ScenarioError
-from sim.scenario.adapter_checks import adapter_class
-from sim.scenario.adapters import IciiaAdapterSettings
-from sim.scenario.file import Document
-from sim.scenario.modules import RIVALS, PriorsSettings
+from sim.scenario.adapter_checks import adapter_class, module_problems
+from sim.scenario.adapters import IciiaAdapterSettings, module_of
+from sim.scenario.file import Document, Key
+from sim.scenario.modules import RIVALS, GivenSettings, ModuleSettings, PriorsSettings, TrainedSettings
 from sim.scenario.scenario import Scenario
 from sim.scenario.sections import Found
 from sim.stage import StageProgress, silent
@@ -55,8 +56,36 @@ def _problems(scenario: Scenario, cache: Cache, stage: StageProgress) -> Found:
     yield from backbone
     if not backbone and (isinstance(data, Features) or scenario.backbone is not None):
         features = feature_dim(spec, data)
-        yield from bank_problems(scenario.adapters, scenario.modules, scenario.clients.cohort, features)
-        yield from dimension_problems(scenario.modules, features, len(data.classes))
+        modules = {name: one for name, one in scenario.modules.items() if not isinstance(one, GivenSettings)}
+        yield from dimension_problems(modules, features, len(data.classes))
+        given, found = _given(scenario, data, features, cache)
+        yield from found
+        yield from bank_problems(scenario.adapters, modules | given, scenario.clients.cohort, features)
+
+
+def _given(
+    scenario: Scenario, data: Images | Features, features: int, cache: Cache
+) -> tuple[dict[str, TrainedSettings], list[tuple[Key, str]]]:
+    """What modules that are not trained here are, of those that fit, and what is wrong with them or with their adapters."""
+    given: dict[str, TrainedSettings] = {}
+    found: list[tuple[Key, str]] = []
+    for name, settings in scenario.modules.items():
+        if not isinstance(settings, GivenSettings):
+            continue
+        try:
+            module, _ = given_module(settings, cache)
+            wrong = misfit(settings, module, features, len(data.classes), data.test.labels.ndim == 2)
+        except DataError as error:
+            wrong = str(error)
+        if wrong is None:
+            given[name] = described(module)
+        else:
+            found.append((("modules", name, "weights"), wrong))
+    for index, adapter in enumerate(scenario.adapters):
+        wanted = module_of(adapter)
+        if wanted in given:
+            found += module_problems(("adapters", index), adapter, given[wanted])
+    return given, found
 
 
 def data_problems(scenario: Scenario, data: Images | Features) -> Found:
@@ -78,7 +107,7 @@ def _attribute_problems(scenario: Scenario) -> Found:
     if scenario.clients.source == "drawn":
         yield ("clients", "source"), f'got "drawn", and {kind} to draw subsets of; set natural'
     for name, module in scenario.modules.items():
-        if isinstance(module, PriorsSettings):
+        if not isinstance(module, ModuleSettings):
             continue
         if module.context in RIVALS:
             yield ("modules", name, "context"), f"{module.context} chooses one class, and {kind}; remove it"

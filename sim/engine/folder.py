@@ -67,6 +67,34 @@ def check_same(folder: Path, found: Mapping[str, Any], scenario: Scenario) -> No
             )
 
 
+def keep_provenance(folder: Path, scenario: Scenario, provenance: Mapping[str, Any]) -> None:
+    """Says in an unfinished run's folder where everything comes from, or checks that it still comes from there.
+
+    Raises:
+        ReportError: A module is another than when the run was begun.
+        RunError: It cannot be written.
+    """
+    found = read_run(folder)
+    check_modules(folder, found, provenance)
+    if "provenance" not in found:
+        write_run(folder, scenario, complete=False, provenance=provenance)
+
+
+def check_modules(folder: Path, found: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+    """Checks that a folder's run has the very modules that are at hand, as far as it says so.
+
+    Raises:
+        ReportError: One is another.
+    """
+    for name, said in found.get("provenance", {}).get("modules", {}).items():
+        here = provenance["modules"][name]["digest"]
+        if said.get("digest", here) != here:
+            raise ReportError(
+                f"{folder}: was run with another module {name} ({said['digest']}, and here {here}): its weights have changed "
+                "since, and its tables would not fit together; put back what was there, or run anew"
+            )
+
+
 def write_run(folder: Path, scenario: Scenario, complete: bool, **more: Any) -> None:
     """Writes `run.json`: what is run here, and once it is complete how it went."""
     content = {

@@ -17,7 +17,7 @@ from iciia.cloud.features import ArrayStore, FeatureStore
 from iciia.counter import generator
 from sim.cache import Cache
 from sim.cloud.live import LiveStore
-from sim.cloud.modules import create_module
+from sim.cloud.modules import untrained
 from sim.cloud.spec import CloudSpec, feature_dim
 from sim.cloud.threads import torch_threads
 from sim.cohort.protocols import steps_together
@@ -127,7 +127,7 @@ def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> 
     spec = cloud_spec(scenario)
     data = spec.open(cache)
     features, classes = feature_dim(spec, data), len(data.classes)
-    modules = {name: create_module(one, features, data.classes, 0).eval() for name, one in scenario.modules.items()}
+    modules = {name: untrained(one, features, data.classes, cache) for name, one in scenario.modules.items()}
     store = _store(spec, data, features, classes)
     simulator = CohortSimulator(
         Job(

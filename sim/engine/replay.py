@@ -8,7 +8,7 @@ import pandas as pd
 from sim.cache import Cache
 from sim.cloud.threads import torch_threads
 from sim.cohort.simulator import CohortSimulator, PredictionFailed
-from sim.engine.folder import check_same, read_run
+from sim.engine.folder import check_modules, check_same, read_run
 from sim.engine.parts import job_of, layout_of, prepare
 from sim.engine.progress import Display
 from sim.errors import ReportError
@@ -36,6 +36,7 @@ def replay(folder: str | Path, client: int) -> pd.DataFrame:
     if not 0 <= client < scenario.clients.count:
         raise ReportError(f"{folder}: got client {client}; it has 0 to {scenario.clients.count - 1}")
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
+    check_modules(Path(folder), found, artifact.provenance)
     simulator = CohortSimulator(job_of(scenario, artifact))
     try:
         with torch_threads(1):

@@ -15,7 +15,7 @@ from sim.cohort.protocols import steps_together
 from sim.cohort.simulator import CohortSimulator, Job
 from sim.engine.collector import Layout, settle, write
 from sim.engine.context import Context
-from sim.engine.folder import claim, write_run
+from sim.engine.folder import claim, keep_provenance, write_run
 from sim.engine.parts import job_of, layout_of, prepare
 from sim.engine.plan import check_memory
 from sim.engine.workers import OBJECT_STORE_BYTES, array_bytes, ray_running, run_here, run_on_ray
@@ -40,10 +40,11 @@ def run_one(scenario: Scenario, folder: Path, context: Context) -> Report:
             shutil.rmtree(folder)
         raise
     prepared = time.perf_counter()
-    for name, history in artifact.provenance["modules"].items():
+    keep_provenance(folder, scenario, artifact.provenance)
+    for name, said in artifact.provenance["modules"].items():
         module = artifact.modules[name]
         starts_as_backbone = isinstance(module, ICIIA) and module.head == "residual"
-        if starts_as_backbone and history["best_step"] == 0:
+        if starts_as_backbone and said.get("best_step") == 0:
             context.display.note(f"module {name} stays the backbone: on its validation images no gain above chance")
     job = job_of(scenario, artifact)
     layout = layout_of(scenario, folder)

@@ -8,14 +8,14 @@ import pandas as pd
 
 from sim.page import theme
 from sim.page.parts import Card, Cards, Chart, Table, by_adapter, interval, percent, points, rows_of, size, whole
+from sim.report.best import best_row
 from sim.report.load import Report
 
 
 def best_adapter(report: Report) -> str:
     """The adapter with the largest gain among those that see images alone; the backbone if there is no other."""
-    summary = report.summary
-    seen = summary[(summary["sees"] == "images") & (summary["adapter"] != "backbone") & summary["gain"].notna()]
-    return "backbone" if seen.empty else str(seen.sort_values("gain", kind="stable")["adapter"].iloc[-1])
+    best = best_row(report.summary)
+    return "backbone" if best is None else str(best["adapter"])
 
 
 def headline_cards(report: Report) -> Cards:

@@ -72,8 +72,8 @@ def answers(
                 "adapter": name,
                 "protocol": row["protocol"],
                 "bank": bank_of(name) if adapter.capacity is not None else None,
-                "policy": adapter.policy.name if isinstance(adapter, IciiaAdapter) else None,
-                "storage": str(adapter.storage).removeprefix("torch.") if isinstance(adapter, IciiaAdapter) else None,
+                "policy": row["bank_policy"],
+                "storage": row["bank_storage"],
                 **{
                     key: row[key]
                     for key in ("bank_capacity", "sees", "knows", "accuracy", "gain", "gain_ci_low", "gain_ci_high")
@@ -107,6 +107,16 @@ def staleness(sums: Mapping[tuple[str, str, int, str], float], window: int) -> R
                 }
             )
     return rows
+
+
+def bank_columns(adapter: Adapter) -> dict[str, object]:
+    """What a bank is: how large, which images it keeps, and how."""
+    own = adapter if isinstance(adapter, IciiaAdapter) else None
+    return {
+        "bank_capacity": adapter.capacity,
+        "bank_policy": own and own.policy.name,
+        "bank_storage": own and str(own.storage).removeprefix("torch."),
+    }
 
 
 def bank_of(name: str) -> str:

@@ -24,6 +24,8 @@ COLUMNS: Mapping[str, str] = {
     "backbone_macs": "multiply-adds of the backbone for one image; null if only its features are known",
     "bank": "the bank's name: the adapter's without the capacity; null without a bank",
     "bank_capacity": "most images that the bank may hold, N; null without a bank",
+    "bank_policy": "which images the bank keeps when it is full; null without a bank of its own, and in older reports",
+    "bank_storage": "how the bank's numbers are kept; likewise",
     "bank_weight_on_current_subset": "share of the bank's attention on images of the classes that the client meets now",
     "bin": "number of the bin, from 0",
     "censored": "points with the next drift, or the stream's end, inside the horizon",

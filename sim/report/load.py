@@ -17,10 +17,13 @@ from pydantic import ValidationError
 from rich.table import Table as RichTable
 
 from sim.errors import ReportError
+from sim.outputs import RUN_FILE
 from sim.report.schema import SCHEMA_VERSION, TABLES
 from sim.scenario.scenario import Scenario
+from sim.views import view
 
-RUN_FILE = "run.json"
+SWEPT = {"sweep": "summary"}
+"""Of a table of a sweep, whose columns it has beside what is swept."""
 
 ALWAYS = {"protocol": "stream"}
 """What was so in every report before there was a column that says it; other columns that a report is too old for are null."""
@@ -106,13 +109,14 @@ class Report:
             file: One of its files.
             columns: Only these.
         """
+        schema = TABLES[SWEPT.get(name, name)].schema
         there = pq.read_schema(file).names
         wanted = there if columns is None else [column for column in columns if column in there]
         found = pq.read_table(
             file, columns=wanted, partitioning=None
         )  # a file's name is a range of cohorts, not a column
-        if self._older and name in TABLES:
-            for field in TABLES[name].schema:
+        if self._older:
+            for field in schema:
                 if field.name not in there and (columns is None or field.name in columns):
                     always = pa.scalar(ALWAYS.get(field.name), pa.string())
                     found = found.append_column(field, pa.repeat(always, len(found)).cast(field.type))
@@ -204,6 +208,15 @@ class Report:
         """The summaries of a sweep's runs, with the swept keys as columns."""
         return self.table("sweep")
 
+    @cached_property
+    def plot(self) -> Any:
+        """The charts of the report's page: `report.plot.gain()` is a Vega-Altair chart, `dir(report.plot)` names them all."""
+        return view().plots(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the headline, the main chart, links."""
+        return view().html(self)
+
     def __repr__(self) -> str:
         return f"Report({str(self.folder)!r})"
 
@@ -258,7 +271,7 @@ def _count(value: float) -> str:
     return "-" if pd.isna(value) else f"{value:,.0f}"
 
 
-def in_points(value: float, sign: str = "") -> str:
+def in_points(value: float | None, sign: str = "") -> str:
     """A fraction in points; `-` if it is not known."""
     return "-" if pd.isna(value) else f"{100 * value:{sign}.1f}"
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
-"""1: before there were natural clients, attributes and protocols. 2: before tables said what adapters know and scored detectors."""
+SCHEMA_VERSION = 4
+"""1: before there were natural clients, attributes and protocols. 2: before tables said what adapters know and scored detectors.
+3: before summaries said what a bank is."""
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
@@ -82,6 +83,7 @@ TABLES: Mapping[str, Table] = {
     "summary": Table(
         _schema(
             adapter=pa.string(), protocol=pa.string(), kind=pa.string(), module=pa.string(), bank_capacity=pa.int64(),
+            bank_policy=pa.string(), bank_storage=pa.string(),
             sees=pa.string(), knows=pa.string(), clients=pa.int64(), images=pa.int64(), accuracy=pa.float64(),
             accuracy_client_mean=pa.float64(), accuracy_ci_low=pa.float64(), accuracy_ci_high=pa.float64(), gain=pa.float64(),
             gain_ci_low=pa.float64(), gain_ci_high=pa.float64(), worst_client_accuracy=pa.float64(),

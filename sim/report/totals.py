@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from iciia.adapters import Adapter
 from sim.data import Classes
 from sim.report import schema
-from sim.report.answers import answers, staleness, worst_clients
+from sim.report.answers import answers, bank_columns, staleness, worst_clients
 from sim.report.detections import detections
 from sim.report.drift_metrics import curve_metrics
 from sim.report.intervals import t_interval
@@ -102,7 +102,7 @@ def _summary(sums: Sums, adapters: Mapping[str, Adapter], modules: ADAPTER_MODUL
                 "adapter": name,
                 "kind": adapter.kind,
                 "module": modules[name],
-                "bank_capacity": adapter.capacity,
+                **bank_columns(adapter),
                 "sees": adapter.sees,
                 "knows": adapter.knows,
                 "clients": int(clients),

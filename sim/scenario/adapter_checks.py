@@ -25,7 +25,7 @@ from sim.scenario.adapters import (
     module_of,
 )
 from sim.scenario.file import Key
-from sim.scenario.modules import RIVALS, AnyModuleSettings, PriorsSettings, kind_of
+from sim.scenario.modules import RIVALS, GivenSettings, ModuleSettings, PriorsSettings, TrainedSettings, kind_of
 from sim.scenario.sections import Found, Sections
 from sim.scenario.wording import not_one_of, shown
 
@@ -49,12 +49,8 @@ def check_adapters(sections: Sections) -> Found:
             if wanted not in modules:
                 undefined = f"got {shown(wanted)}, and `modules` is empty; define it there"
                 yield (*key, "module"), not_one_of(wanted, list(modules)) if modules else undefined
-            elif adapter.kind != kind_of(modules[wanted].context):
-                yield (*key, "module"), _wrong_context(adapter.kind, modules[wanted].context)
-            elif isinstance(adapter, ModuleAdapterSettings) and adapter.kind == "icrm":
-                yield from _position_problems((*key, "capacity"), capacities(adapter), modules[wanted].positions)
-            elif isinstance(adapter, IciiaAdapterSettings):
-                yield from _module_bank_problems((*key, "bank"), adapter.bank, modules[wanted])
+            elif not isinstance(modules[wanted], GivenSettings):  # of which nothing is known before it is read
+                yield from module_problems(key, adapter, modules[wanted])
         yield from _setting_problems(key, adapter)
         for variant in expand(adapter):
             name = adapter_name(adapter, variant)
@@ -62,6 +58,16 @@ def check_adapters(sections: Sections) -> Found:
                 advice = "remove one" if isinstance(adapter, PlainAdapterSettings) else "give one of them a `name`"
                 yield key, f"a second adapter is called {name!r}; {advice}"
             names[name] = index
+
+
+def module_problems(key: Key, adapter: AnyAdapterSettings, module: TrainedSettings) -> Found:
+    """Whether an adapter takes the module that it names, and asks no more of it than it has."""
+    if adapter.kind != kind_of(module.context):
+        yield (*key, "module"), _wrong_context(adapter.kind, module.context)
+    elif isinstance(adapter, ModuleAdapterSettings) and isinstance(module, ModuleSettings) and adapter.kind == "icrm":
+        yield from _position_problems((*key, "capacity"), capacities(adapter), module.positions)
+    elif isinstance(adapter, IciiaAdapterSettings):
+        yield from _module_bank_problems((*key, "bank"), adapter.bank, module)
 
 
 def _position_problems(key: Key, wanted: list[int], positions: int) -> Found:
@@ -104,7 +110,7 @@ def _setting_problems(key: Key, adapter: AnyAdapterSettings) -> Found:
                 yield (*key, "capacity"), str(error)
 
 
-def _module_bank_problems(key: Key, bank: BankSettings, module: AnyModuleSettings) -> Found:
+def _module_bank_problems(key: Key, bank: BankSettings, module: TrainedSettings) -> Found:
     """What is wrong with a bank for the module that uses it."""
     if isinstance(module, PriorsSettings):
         if bank.diagnostics:

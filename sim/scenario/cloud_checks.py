@@ -3,7 +3,7 @@
 from iciia.cloud.train import BLOCK
 from sim.scenario.data import HuggingfaceData, ImageFolderData, ImageTableData
 from sim.scenario.file import Key
-from sim.scenario.modules import NOT_READ, RIVALS, ModuleSettings, PriorsSettings
+from sim.scenario.modules import NOT_READ, RIVALS, ModuleSettings
 from sim.scenario.sections import Found, Sections
 
 FEATURE_KINDS = ("features", "synthetic")
@@ -63,7 +63,7 @@ def check_modules(sections: Sections) -> Found:
     """What does not go together in a module."""
     for name, module in (sections.get("modules") or {}).items():
         key: Key = ("modules", name)
-        if isinstance(module, PriorsSettings):
+        if not isinstance(module, ModuleSettings):
             continue
         for setting in NOT_READ[module.context]:
             if getattr(module, setting) != ModuleSettings.model_fields[setting].get_default():

@@ -1,4 +1,4 @@
-"""Settings of `modules`: ICIIA modules and how they are trained."""
+"""Settings of `modules`: ICIIA modules, and how they are trained or where they come from."""
 
 from typing import Annotated, Any, Literal
 
@@ -105,6 +105,26 @@ class ModuleSettings(Settings):
     backbone, as which it starts, unless it saves more than one standard error of the loss, over the distinct validation images."""
 
 
+HUB = "hf-hub:"
+"""What the place of a module on the Hugging Face hub begins with."""
+
+
+class GivenSettings(Settings):
+    """A module that is not trained here: from a folder, the hub, a finished run, or a checkpoint of the authors."""
+
+    weights: str
+    """Where it is: a folder that save_pretrained or `iciia module save` left; RUN#NAME, the folder of a finished run and the name
+    of one of its modules; hf-hub:OWNER/NAME on the Hugging Face hub, with @REVISION if wanted; or a checkpoint file of the authors'
+    code, safetensors or PyTorch's."""
+    heads: PositiveInt | None = None
+    """Attention heads, H, of a checkpoint of the authors' code, which does not say it; 4 if left out, as in all the paper's
+    results."""
+    knows: Literal["nothing", "superclasses"] | None = None
+    """What its training told it of clients, for the tables; what its own settings say, or nothing, if left out."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of its weights and products while simulating."""
+
+
 RIVALS = ("icrm", "arm_cml")
 """Contexts of modules that are not ICIIA's; each is the kind of the adapter that takes it."""
 
@@ -122,10 +142,14 @@ def kind_of(context: str) -> str:
 
 
 def _which(value: Any) -> str:
-    """Whether settings are of the default module. It need not say its context, unless a setting of attention is given: then it is
-    the stream context, which was the default before."""
+    """Whose settings they are. Whatever has weights is given. The default module need not say its context, unless a setting of
+    attention is given: then it is the stream context, which was the default before."""
     if not isinstance(value, dict):
-        return "priors" if isinstance(value, PriorsSettings) else "others"
+        return (
+            "priors" if isinstance(value, PriorsSettings) else "given" if isinstance(value, GivenSettings) else "others"
+        )
+    if "weights" in value:
+        return "given"
     if "context" not in value:
         return (
             "others" if set(value) & (set(ModuleSettings.model_fields) - set(PriorsSettings.model_fields)) else "priors"
@@ -133,7 +157,11 @@ def _which(value: Any) -> str:
     return "priors" if value["context"] == "priors" else "others"
 
 
-AnyModuleSettings = PriorsSettings | ModuleSettings
+TrainedSettings = PriorsSettings | ModuleSettings
+AnyModuleSettings = TrainedSettings | GivenSettings
 OneModule = Annotated[
-    Annotated[PriorsSettings, Tag("priors")] | Annotated[ModuleSettings, Tag("others")], Discriminator(_which)
+    Annotated[PriorsSettings, Tag("priors")]
+    | Annotated[ModuleSettings, Tag("others")]
+    | Annotated[GivenSettings, Tag("given")],
+    Discriminator(_which),
 ]

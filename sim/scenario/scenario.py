@@ -15,7 +15,7 @@ from sim.scenario.clients import ClientsSettings
 from sim.scenario.cloud import BackboneSettings, CloudSettings
 from sim.scenario.data import Data, FeaturesData, ImageFolderData
 from sim.scenario.drifts import OwnDriftSettings
-from sim.scenario.modules import OneModule
+from sim.scenario.modules import HUB, AnyModuleSettings, GivenSettings, OneModule
 from sim.scenario.report import ReportSettings
 
 
@@ -74,9 +74,19 @@ class Scenario(Settings):
         backbone = self.backbone
         if backbone is not None and backbone.weights_file:
             backbone = backbone.model_copy(update={"weights": str(folder / backbone.weights)})
+        modules = {name: _module_from(folder, module) for name, module in self.modules.items()}
         clients, drift = self.clients, self.clients.drift
         if isinstance(drift, OwnDriftSettings):
             drift = drift.model_copy(update={"process": class_from(folder, drift.process)})
             clients = clients.model_copy(update={"drift": drift})
         adapters = [adapter_from(folder, adapter) for adapter in self.adapters]
-        return self.model_copy(update={"data": data, "backbone": backbone, "clients": clients, "adapters": adapters})
+        return self.model_copy(
+            update={"data": data, "backbone": backbone, "modules": modules, "clients": clients, "adapters": adapters}
+        )
+
+
+def _module_from(folder: Path, module: AnyModuleSettings) -> AnyModuleSettings:
+    """The same settings with a module's place taken from the given folder."""
+    if not isinstance(module, GivenSettings) or module.weights.startswith(HUB):
+        return module
+    return module.model_copy(update={"weights": str(folder / Path(module.weights).expanduser())})

@@ -278,7 +278,7 @@ def test_own_classes_stand_in_a_file_beside_the_scenario(tiny: Make, tmp_path: P
         ({"kind": "ff", "module": "stream"}, "adapters.1.module: has a context to attend to, and ff takes none"),
         ({"kind": "iciia", "module": "ff"}, "adapters.1.module: has context none and attends to nothing; set kind: ff"),
         ({"kind": "icrm", "module": "stream"}, "adapters.1.module: has context stream; set kind: iciia, or give a module of"),
-        ({"kind": "iciia", "module": "arm"}, "has context arm_cml; set kind: arm_cml, or give a module of context stream or set"),
+        ({"kind": "iciia", "module": "arm"}, "set kind: arm_cml, or give a module of context priors, stream or set"),
         ({"kind": "icrm", "module": "icrm", "capacity": [4, 20]}, "adapters.1.capacity: got 20, and with the target that is more"),
         ({"kind": "ff", "module": "icrm"}, "has context icrm; set kind: icrm, or give a module of context none"),
         ({"kind": "hmm", "persistence": 2}, "adapters.1.persistence: got 2; expected 1 or less"),
