@@ -44,7 +44,9 @@ def step_of(adapter: Adapter, classes: int) -> Step:
 
 def _step_of_module(module: ICIIA | ClientPriors, capacity: int, storage: torch.dtype) -> Step:
     if module.context != "none" and capacity < 1:
-        raise ValueError(f"got a bank of capacity {capacity}; expected 1 or more: without a bank there is no step to export")
+        raise ValueError(
+            f"got a bank of capacity {capacity}; expected 1 or more: without a bank there is no step to export"
+        )
     of_step = copy.deepcopy(module).float()
     if isinstance(of_step, ClientPriors):
         return PriorsStep(of_step, capacity, storage)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,10 @@ import torch
 from iciia.export.step import Named, Step
 
 OPSET = 20
-"""ONNX operators of so many years' standing, unless told otherwise."""
+"""Version of ONNX's operators, of 2023, unless told otherwise."""
+
+OLDEST_OPSET = 18
+"""Older ones lack operators that the exporter writes, such as reductions that take their axes as inputs."""
 
 DESCRIPTION = "step.json"
 
@@ -50,7 +54,8 @@ def description(step: Step) -> dict[str, Any]:
     """What goes into a step and comes out of it, for JSON. `start` is what a state is before a client's first image: one number for
     all of it, or all of its numbers."""
     states = [
-        _described(one) | {"input": f"{one.name}_in", "output": f"{one.name}_out", "start": _start(one)} for one in step.states
+        _described(one) | {"input": f"{one.name}_in", "output": f"{one.name}_out", "start": _start(one)}
+        for one in step.states
     ]
     return {"inputs": [_described(one) for one in step.inputs], "output": "logits", "states": states}
 
@@ -67,7 +72,17 @@ def _start(one: Named) -> Any:
 
 def _write_onnx(step: Step, file: Path, opset: int) -> None:
     import onnx
+    import onnxscript  # noqa: F401  # what torch.onnx.export writes with
 
+    newest = onnx.defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        raise ValueError(
+            f"got opset {opset}, which lacks operators that the step needs; expected {OLDEST_OPSET} to {newest}"
+        )
+    if any(one.value.dtype == torch.bfloat16 for one in step.states):
+        raise ValueError(
+            "got a bank in bfloat16, which numpy does not have and ONNX runtimes cannot be given; take float16"
+        )
     with _quiet():
         program = torch.onnx.export(
             step,
@@ -78,6 +93,8 @@ def _write_onnx(step: Step, file: Path, opset: int) -> None:
             dynamo=True,
         )
     assert program is not None
+    if program.model.opset_imports[""] != opset:
+        raise ValueError(f"got opset {opset}, which torch {torch.__version__} cannot write; take {OPSET}")
     program.save(str(file), external_data=False)
     onnx.checker.check_model(str(file), full_check=True)
 
@@ -96,7 +113,11 @@ FORMATS: dict[str, tuple[str, Callable[[Step, Path, int], None]]] = {
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps the exporter's progress to itself."""
+    """Keeps the exporter's progress and its warnings about its own libraries to itself."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        yield
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
