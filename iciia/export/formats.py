@@ -44,7 +44,10 @@ def write(step: Step, folder: Path, form: str, more: Mapping[str, Any], opset: i
     suffix, writer = FORMATS[form]
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"step.{suffix}"
-    writer(step.eval(), file, opset)
+    try:
+        writer(step.eval(), file, opset)
+    except RuntimeError as error:  # all that torch's exporters raise
+        raise ValueError(f"torch's exporter cannot write it: {str(error).strip().splitlines()[0]}") from error
     described = {"file": file.name, "format": form, **description(step), **more}
     (folder / DESCRIPTION).write_text(json.dumps(described, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return [file, folder / DESCRIPTION]

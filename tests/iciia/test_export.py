@@ -14,7 +14,7 @@ from torch import Tensor
 from iciia import ICIIA, Adapter, BackboneAdapter, ClientPriors, FeedForwardAdapter, HmmAdapter, Source
 from iciia.adapters import IciiaAdapter, SuperclassFilterAdapter
 from iciia.adapters.base import Chunk
-from iciia.export import step_of, write
+from iciia.export import Named, Step, step_of, write
 from iciia.policies import Reservoir
 
 FEATURES, CLASSES, CAPACITY = 16, 40, 7
@@ -184,3 +184,14 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         write(half, tmp_path, "onnx", {})
     with pytest.raises(ValueError, match="got the format 'litert'; expected one of onnx, torch"):
         write(step, tmp_path, "litert", {})
+    for form in ("onnx", "torch"):
+        with pytest.raises(ValueError, match="torch's exporter cannot write it: "):
+            write(Branching((Named("backbone_logits", torch.zeros(CLASSES)),), ()), tmp_path, form, {})
+
+
+class Branching(Step):
+    """What no exporter can write: a branch that depends on data."""
+
+    def advance(self, read: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = read["backbone_logits"]
+        return (logits if logits.sum() > 0 else -logits), {}
