@@ -14,7 +14,7 @@ app = typer.Typer()
 @app.command(
     epilog=examples(
         "iciia export reports/quickstart --adapter iciia-16 --with-backbone",
-        "iciia export reports/quickstart --module stream --capacity 64 --storage int8",
+        "iciia export reports/quickstart --module any --capacity 64 --storage int8",
         "iciia export path/to/a/saved/module --capacity 16 --format torch",
     )
 )
