@@ -7,7 +7,8 @@
     |- RunError        a run failed; what was committed stays
     |  |- SimulationError  an adapter failed; names client, step, adapter and how to replay it
     |  `- Interrupted  somebody stopped it; says how to go on
-    `- ReportError     a folder that is no report, or that belongs to something else
+    |- ReportError     a folder that is no report, or that belongs to something else
+    `- ExportError     what was asked for cannot be put into a file for a device
 
 The command line prints the message of any of them to stderr, without a traceback. Exit code 2 for a scenario or data that
 must be changed, 1 for the rest.
@@ -92,5 +93,11 @@ class Interrupted(RunError):
 
 class ReportError(SimError):
     """A folder that is no report, or that belongs to something else."""
+
+    exit_code = 2
+
+
+class ExportError(SimError):
+    """What was asked for cannot be put into a file for a device."""
 
     exit_code = 2

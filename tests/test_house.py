@@ -10,13 +10,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-SIM = ("cli", "bench", "engine", "page", "report", "cohort", "cloud", "streams", "data", "scenario")
+SIM = ("cli", "bench", "export", "engine", "page", "report", "cohort", "cloud", "streams", "data", "scenario")
 """Rooms of `sim` from top to bottom. Files beside them are the floor, but for what is named in PUBLIC."""
 
 PUBLIC = ("sim", "sim.testing", "sim.drift")
 """Names for users at the front door: they may import anything, and no room imports them."""
 
-ICIIA = ("cloud", "adapters", "overhead", "contexts", "heads", "banks", "policies")
+ICIIA = ("export", "cloud", "adapters", "overhead", "contexts", "heads", "banks", "policies")
 """Rooms of `iciia`, likewise."""
 
 WHOLE_SCENARIO = {"sim.report.load"}

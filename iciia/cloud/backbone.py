@@ -1,5 +1,6 @@
 """The frozen backbone: a timm model or one of our own, the feature vector its classifier reads, and its own logits."""
 
+import copy
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -129,6 +130,11 @@ class Backbone:
             real = min(self.batch, len(indices) - first)
             write(first, features[:real].float().cpu(), logits[:real].float().cpu())
             progress(first + real, len(indices))
+
+    def on_cpu(self) -> "Backbone":
+        """A copy of it in float32 on the CPU."""
+        model = copy.deepcopy(self.model).float()
+        return Backbone(model, self.channels, self.image_size, torch.device("cpu"))
 
     def macs(self) -> int:
         """Multiply-adds of one image or clip (convolutions and matrix products), as PyTorch's own counter sees them."""

@@ -5,7 +5,6 @@ shortlist and the rule for an empty bank are ours.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from iciia.banks.bank import FeatureBank
 from iciia.contexts.encoder import EncoderLayer
 from iciia.contexts.reference import translate
-from iciia.contexts.session import Session, export
+from iciia.contexts.session import Session
 from iciia.contexts.set import COLUMNS, all_to_all, all_to_last, through_set
 from iciia.contexts.stream import through_stream
 from iciia.heads.replaced import replace
@@ -140,14 +139,6 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
     ) -> Session[FeatureBank]:
         """One client on a device: image by image, the bank of `capacity` images inside."""
         return Session(self, capacity, storage, policy, seed)
-
-    def export(self, folder: str | Path, capacity: int) -> Path:
-        """Writes the one-image step, bank as input and output, with `torch.export`; see `iciia.contexts.session.OneImage`.
-
-        Returns:
-            The file, for `torch.export.load`.
-        """
-        return export(self, Path(folder), capacity)
 
     @property
     def bank_vectors(self) -> int:

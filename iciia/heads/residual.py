@@ -1,6 +1,7 @@
 """The residual head: a correction of the backbone's logits that starts at zero, ours."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -30,8 +31,7 @@ def _correction(classifier: nn.Linear, y: Tensor, backbone_logits: Tensor, short
     listed = backbone_logits.topk(shortlist, dim=-1).indices
     if len(y) == 1:  # one image: only the listed rows are computed
         rows = listed.flatten()
-        corrected = torch.mv(classifier.weight[rows], y[0]) + classifier.bias[rows]
-        corrected = corrected.float().view(listed.shape)
+        corrected = F.linear(y, classifier.weight[rows], classifier.bias[rows]).float().view(listed.shape)
     else:  # many: one product over all classes is faster than gathering rows for each
         corrected = classifier(y).float().view(backbone_logits.shape).gather(-1, listed)
     return torch.zeros_like(backbone_logits).scatter(-1, listed, corrected)

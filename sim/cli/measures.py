@@ -46,7 +46,7 @@ def overhead(
         console().print(rendered(rows))
 
 
-@app.command()
+@app.command(epilog=examples("iciia bench", "iciia bench --latency", "iciia bench --device --runtime onnxruntime"))
 def bench(
     quick: Annotated[bool, typer.Option("--quick", help="A tenth of the clients, and short repetitions.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; one for each CPU if left out.")] = None,
@@ -54,8 +54,19 @@ def bench(
         bool, typer.Option("--latency", help="Measure adapters instead: one image at a time, one thread.")
     ] = False,
     scenario: Annotated[str, typer.Option(help="With --latency: whose adapters and sizes.")] = "baselines/glyphs",
+    device: Annotated[
+        bool,
+        typer.Option("--device", help="Measure exported steps instead, a single stream as MLPerf does: 3 minutes."),
+    ] = False,
+    runtime: Annotated[str, typer.Option(help="With --device: onnxruntime or torch.")] = "onnxruntime",
 ) -> None:
     """Measure the simulator: the kernels on one thread, time by stage, and the whole against its bare kernel."""
+    if device:
+        from sim.bench.device import measure_device
+
+        for line in measure_device(runtime, 1.0, 64) if quick else measure_device(runtime):
+            print(line, flush=True)
+        return
     if latency:
         from sim.bench.latency import measure_latency
 

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from sim.cli import cache, data, features, measures, module, reports, run, scenarios
+from sim.cli import cache, data, device, features, measures, module, reports, run, scenarios
 from sim.errors import SimError
 
 EXIT_CODES = (
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (run, reports, scenarios, features, measures):
+for group in (run, reports, scenarios, features, measures, device):
     app.add_typer(group.app)
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")

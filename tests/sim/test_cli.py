@@ -227,7 +227,7 @@ def test_help_has_examples_and_needs_neither_torch_nor_ray() -> None:
     shown = iciia("--help").stdout
     assert "Begin with: iciia run quickstart" in shown
     assert "Exit codes: 0 done; 1 a run failed; 2 the command" in shown
-    for command in ("run", "report", "compare", "replay", "plan", "validate", "preview", "overhead"):
+    for command in ("run", "report", "compare", "replay", "plan", "validate", "preview", "overhead", "export", "bench"):
         options, examples = (
             CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"}).stdout.split("Examples:")
         )

@@ -1,0 +1,73 @@
+"""Writes what is exported: the step, and beside it all that a caller has to know."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iciia.adapters import IciiaAdapter
+from iciia.cloud.images import ImageSource
+from iciia.export import Step, WithBackbone, step_of, write
+from sim.data.files import RESIZE
+from sim.errors import ExportError, ReportError
+from sim.export.subject import Subject
+
+
+def write_files(subject: Subject, folder: Path, form: str, opset: int) -> list[Path]:
+    """Writes a step and its description into a folder.
+
+    Args:
+        subject: What is exported.
+        folder: New or empty.
+        form: One of `iciia.export.FORMATS`.
+        opset: Version of ONNX's operators.
+
+    Returns:
+        The files.
+
+    Raises:
+        ExportError: It cannot be exported; the message says why and what can.
+        ReportError: The folder is taken or cannot be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ReportError(f"{folder}: is not empty; choose another folder for --out")
+    try:
+        return write(_step(subject), folder, form, _more(subject), opset)
+    except ImportError as error:
+        raise ExportError(f"--format {form}: {error}; pip install 'iciia-sim[export]'") from error
+    except ValueError as error:
+        raise ExportError(f"{subject.name}: {error}") from error
+    except OSError as error:
+        raise ReportError(f"{folder}: cannot be written ({error.strerror})") from error
+
+
+def _step(subject: Subject) -> Step:
+    step = step_of(subject.adapter, subject.count)
+    if subject.backbone is None:
+        return step
+    backbone, images = subject.backbone
+    return WithBackbone(backbone, step, tuple(images.read(np.zeros(1, dtype=np.int64)).shape[1:]))
+
+
+def _more(subject: Subject) -> dict[str, Any]:
+    """What the description says beside the signature."""
+    adapter, cost = subject.adapter, subject.adapter.cost()
+    found: dict[str, Any] = {"name": subject.name, "kind": adapter.kind}
+    if isinstance(adapter, IciiaAdapter):
+        storage = str(adapter.storage).removeprefix("torch.")
+        found |= {"capacity": adapter.capacity, "storage": storage, "policy": adapter.policy.name}
+    found |= {"macs_per_image": cost.macs_per_image, "state_bytes": cost.state_bytes, "classes": subject.classes}
+    if subject.backbone is not None:
+        backbone, images = subject.backbone
+        found |= {"backbone_macs": backbone.macs(), "preprocessing": preprocessing(images)}
+    return found | {"origin": {**subject.origin, "iciia_sim": version("iciia-sim"), "torch": version("torch")}}
+
+
+def preprocessing(images: ImageSource) -> dict[str, Any]:
+    """What becomes of an image file before the step reads it: upright and of 8 bits; where files are resized, the shorter side to
+    `shorter_side` pixels, bilinear with antialiasing, and the middle square of `crop` pixels cut out. Scaling and normalisation are
+    in the step."""
+    size: int | None = getattr(images, "size", None)
+    colours = "RGB" if images.channels == 3 else "L"
+    return {"mode": colours, "shorter_side": None if size is None else round(size * RESIZE), "crop": size}
