@@ -145,7 +145,9 @@ def test_commands_exist(name: str) -> None:
     """Each parses, with its options; what it sets on a scenario that comes with the package is valid there."""
     wrong = []
     for command in commands(ROOT / name):
-        if {"COMMAND", "--install-completion"} & set(command.words):  # any command; the shell's, which would be installed
+        if {"COMMAND", "--install-completion"} & set(
+            command.words
+        ):  # any command; the shell's, which would be installed
             continue
         try:
             context = parsed(command.words)
