@@ -18,6 +18,7 @@ PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/*.md",
+    "docs/site.css",
     "reports/gallery/*.md",
     "reports/gallery/published/*.md",
 )
@@ -28,14 +29,15 @@ OWN = ("sim.drift", "sim.testing", "iciia.testing", "iciia.policies", "iciia.ada
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """The site's files, in place of those below docs/ alone."""
+    """The site's files: those of the theme, and ours in place of what lies below docs/ alone."""
+    of_theme = [file for file in files if file.src_dir != config.docs_dir]
     found = {path.relative_to(ROOT).as_posix(): path for pattern in PAGES for path in ROOT.glob(pattern)}
     linked = {path.relative_to(ROOT).as_posix(): path for page in list(found.values()) for path in links(page)}
     whole = [File.generated(config, name, abs_src_path=str(path)) for name, path in sorted({**linked, **found}.items())]
     reference = [
         File.generated(config, f"reference/{name}.md", content=content) for name, content in reference_pages().items()
     ]
-    return Files([*whole, *reference])
+    return Files([*of_theme, *whole, *reference])
 
 
 def links(page: Path) -> Iterator[Path]:
@@ -53,6 +55,9 @@ def reference_pages() -> dict[str, str]:
 
 
 def directives(package: str) -> Iterator[str]:
-    """A line for each public name."""
-    for name in importlib.import_module(package).__all__:
+    """A line for each public name: functions, classes, errors."""
+    names = importlib.import_module(package).__all__
+    for name in sorted(
+        names, key=lambda name: (name.endswith("Error") or name == "Interrupted", name[0].isupper(), name)
+    ):
         yield f"::: {package}.{name}\n"

@@ -133,9 +133,8 @@ def test_links_lead_somewhere(name: str) -> None:
     for target in links(page):
         path, _, anchor = target.partition("#")
         there = (page.parent / path).resolve() if path else page
-        if not there.exists() or ROOT not in [there, *there.parents]:
-            broken.append(target)
-        elif anchor and (there.suffix != ".md" or anchor not in anchors(there)):
+        leads = there.exists() and ROOT in [there, *there.parents]
+        if not leads or (anchor and (there.suffix != ".md" or anchor not in anchors(there))):
             broken.append(target)
     assert broken == []
 
@@ -182,6 +181,15 @@ def test_scenarios_and_paths_exist(name: str) -> None:
     assert wrong == []
 
 
+def test_every_page_is_found_from_the_index() -> None:
+    """In docs/index.md, which the README leads to, and in the navigation of the site."""
+    index = ROOT / "docs" / "index.md"
+    linked = {(index.parent / target.partition("#")[0]).resolve() for target in links(index)}
+    assert set(PAGES) - linked == {ROOT / "README.md", index}
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f": {name}\n" not in site] == []
+
+
 def test_what_does_not_hold_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
@@ -192,7 +200,8 @@ def test_what_does_not_hold_is_found(tmp_path: Path) -> None:
     assert anchors(page) == {"one", "one-1"}
     found = list(commands(page))
     assert [command.words for command in found] == [
-        ["run", "quickstart", "--sett", "x"], ["plan"], ["plann"], ["run", "drift/a", "--out", "a"], ["run", "drift/b", "--out", "b"],
+        ["run", "quickstart", "--sett", "x"], ["plan"], ["plann"],
+        ["run", "drift/a", "--out", "a"], ["run", "drift/b", "--out", "b"],
     ]  # fmt: skip
     for command, error in ((found[0], "--sett"), (found[1], "scenario"), (found[2], "plann")):
         with pytest.raises(UsageError, match=error):
