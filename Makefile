@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup quickstart check test bench chaos
+.PHONY: setup quickstart check test bench chaos docs
 
 setup: $(READY)
 
@@ -30,3 +30,7 @@ bench: setup
 
 chaos: setup
 	$(BIN)/python tests/chaos.py 100
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --editable '.[site]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

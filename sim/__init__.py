@@ -23,16 +23,23 @@ from sim.errors import (
 from sim.views import View, lend
 
 if TYPE_CHECKING:
+    from sim.engine.before import plan, preview
+    from sim.engine.plan import Plan
     from sim.engine.replay import replay
     from sim.engine.run import run
     from sim.report.compare import Comparison, compare
     from sim.report.load import Report, load
+    from sim.streams.preview import Preview
 
 _HOMES = {
     "Comparison": "sim.report.compare",
+    "Plan": "sim.engine.plan",
+    "Preview": "sim.streams.preview",
     "Report": "sim.report.load",
     "compare": "sim.report.compare",
     "load": "sim.report.load",
+    "plan": "sim.engine.before",
+    "preview": "sim.engine.before",
     "replay": "sim.engine.replay",
     "run": "sim.engine.run",
 }
@@ -42,6 +49,8 @@ __all__ = [
     "Comparison",
     "DataError",
     "Interrupted",
+    "Plan",
+    "Preview",
     "Report",
     "ReportError",
     "RunError",
@@ -50,6 +59,8 @@ __all__ = [
     "SimulationError",
     "compare",
     "load",
+    "plan",
+    "preview",
     "replay",
     "run",
 ]

@@ -36,7 +36,11 @@ def page(folder: str) -> None:
     print(
         "What a bank keeps, how much of it and how it is stored. Streaming protocol: predict, score, remember; every bank starts "
         "empty; all adapters see the same streams. Gains are over the backbone, in points of accuracy, paired by client, with 95 % "
-        "t-intervals over clients, given one training.\n"
+        "t-intervals over clients, given one training.\n\n"
+        "**In short.** Take the latest 16 to 32 images (`fifo`): under each of the three drifts no bank gains even half a "
+        "point more than `fifo` with 32. Larger banks of the latest images forget too slowly after a drift, unless "
+        "`drift_reset` empties them. Policies that keep old images (`reservoir`, `class_balanced`) gain 4 to 8 points "
+        "less with 64 images. Storing a bank as `int8` costs nothing that shows.\n"
     )
     print("Made by:\n")
     print("\n".join(f"    {line}" for line in (__doc__ or "").splitlines()[2:]))

@@ -35,7 +35,11 @@ def page(folders: list[str]) -> None:
         "Gain over the backbone in points of accuracy, paired by client, mean over three seeds (training, split and streams "
         "all anew) with its 95 % t-interval over the seeds. Streaming protocol: predict, score, remember; every bank starts empty. "
         "P is the number of partitions. With the residual head an image that meets an empty bank keeps the backbone's logits, by "
-        "rule, so its gain at capacity 0 is exactly 0.\n"
+        "rule, so its gain at capacity 0 is exactly 0.\n\n"
+        "**In short.** On characters, 16 images are enough: gains rise up to a bank of 8 to 16 and fall again beyond it, "
+        "since a larger bank still holds images from before the drift. On digits there is next to nothing to gain, "
+        "because the backbone is right in 99 %. With the paper's recipe an empty bank costs 15 to 19 points on "
+        "characters; the residual head keeps the backbone's prediction there.\n"
     )
     print("Made by:\n")
     print("\n".join(f"    {line}" for line in (__doc__ or "").splitlines()[2:]))
@@ -81,7 +85,7 @@ def checks(frame: pd.DataFrame) -> str:
         low = ours.loc[ours.gain_ci_low.idxmin()]
         lines.append(
             f"- {WAYS[way]}: the lowest lower end of any seed's 95 % interval over clients is "
-            f"{100 * low.gain_ci_low:+.2f} points ({low.adapter}, seed {low.seed}); asked: -0.2 or more."
+            f"{100 * low.gain_ci_low:+.2f} points ({low.adapter}, seed {low.seed}); wanted: -0.2 or more."
         )
         # these very trainings, all of their clients: the mean of independent means
         error = (ours.gain_ci_high - ours.gain_ci_low) / 2 / stats.t.ppf(0.975, ours.clients - 1)

@@ -64,24 +64,17 @@ def preview(
     as_json: JsonOption = False,
 ) -> None:
     """Draw what clients see and when they drift, and audit the streams. Trains nothing."""
-    from sim.cache import Cache
-    from sim.engine.feasibility import check_data
-    from sim.engine.preview import preview as preview_streams
-    from sim.engine.progress import Display
+    from sim.engine.before import preview as preview_scenario
     from sim.outputs import dated
-    from sim.scenario.validation import validate as validate_document
     from sim.streams.preview import check_suffix, rendered_audit
     from sim.streams.preview_chart import draw
 
-    document = read(scenario).override(overrides or ())
-    validated = validate_document(document)
-    path = out or dated(f"{validated.name}-preview", ".svg")
     try:
-        check_suffix(path)
+        check_suffix(out or Path("preview.svg"))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--out") from error
-    check_data(document, validated, Cache(), Display().stage)
-    found = preview_streams(validated, Cache(), clients)
+    found = preview_scenario(scenario, overrides=overrides or (), clients=clients)
+    path = out or dated(f"{found.name}-preview", ".svg")
     draw(found, path)
     if as_json:
         print_json({"picture": path, "audit": found.audit})
@@ -98,24 +91,18 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a run will take: memory, files, multiply-adds and time, from one cohort timed here. Trains nothing."""
-    from sim.cache import Cache
-    from sim.engine.plan import plans
-    from sim.engine.workers import cpus_here
+    from sim.engine.before import plan as plan_scenario
 
-    document = read(scenario).override(overrides or ())
-    number = cpus_here() if workers is None else workers
-    cells = []
-    for title, cell in plans(document, Cache(), number):
-        if as_json:
-            cells.append({"cell": title, **vars(cell), "seconds": cell.seconds})
-        else:
-            if title:
-                print(title)
+    cells = plan_scenario(scenario, overrides=overrides or (), workers=workers)
+    for cell in cells:
+        if not as_json:
+            if cell.cell:
+                print(cell.cell)
             for name, value in cell.rows():
                 print(f"{name:<26}{value}")
         cell.check()
     if as_json:
-        print_json(cells)
+        print_json([{**vars(cell), "seconds": cell.seconds} for cell in cells])
 
 
 @app.command()

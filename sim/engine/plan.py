@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +56,7 @@ class Plan:
         report_bytes: The report, uncompressed.
         macs: Multiply-adds of all adapters over all images, by formula, the backbone's left out.
         cohort_seconds: Time for one cohort on one thread, measured.
+        cell: What this cell of a sweep sets, `seed=3`; empty where nothing is swept.
     """
 
     clients: int
@@ -70,6 +71,7 @@ class Plan:
     report_bytes: int
     macs: int
     cohort_seconds: float
+    cell: str = ""
 
     @property
     def seconds(self) -> float:
@@ -100,15 +102,16 @@ class Plan:
         yield "simulation once started", _duration(self.seconds)
 
 
-def plans(document: Document, cache: Cache, workers: int) -> Iterator[tuple[str, Plan]]:
-    """The plan of a scenario, or of each cell of its sweep with what is swept as title.
+def plans(document: Document, cache: Cache, workers: int) -> Iterator[Plan]:
+    """The plan of a scenario, or of each cell of its sweep.
 
     Raises:
         ScenarioError: The scenario has problems.
     """
     validate(document)
     for chosen, cell in cells(document):
-        yield ", ".join(f"{key}={value}" for key, value in chosen.items()), plan(cell, validate(cell), cache, workers)
+        title = ", ".join(f"{key}={value}" for key, value in chosen.items())
+        yield replace(plan(cell, validate(cell), cache, workers), cell=title)
 
 
 def plan(document: Document, scenario: Scenario, cache: Cache, workers: int) -> Plan:
