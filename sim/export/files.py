@@ -1,5 +1,6 @@
 """Writes what is exported: the step, and beside it all that a caller has to know."""
 
+import math
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,8 @@ import numpy as np
 
 from iciia.adapters import IciiaAdapter
 from iciia.cloud.images import ImageSource
+from iciia.cloud.preprocessing import Preprocessing
 from iciia.export import Step, WithBackbone, step_of, write
-from sim.data.files import RESIZE
 from sim.errors import ExportError, ReportError
 from sim.export.subject import Subject
 
@@ -66,8 +67,13 @@ def _more(subject: Subject) -> dict[str, Any]:
 
 def preprocessing(images: ImageSource) -> dict[str, Any]:
     """What becomes of an image file before the step reads it: upright and of 8 bits; where files are resized, the shorter side to
-    `shorter_side` pixels, bilinear with antialiasing, and the middle square of `crop` pixels cut out. Scaling and normalisation are
-    in the step."""
-    size: int | None = getattr(images, "size", None)
-    colours = "RGB" if images.channels == 3 else "L"
-    return {"mode": colours, "shorter_side": None if size is None else round(size * RESIZE), "crop": size}
+    `shorter_side` pixels by `interpolation`, with antialiasing, and the middle square of `crop` pixels cut out (`crop_mode` center;
+    `iciia.cloud.preprocessing` says what the others do). Scaling and normalisation are in the step."""
+    found = {"mode": "RGB" if images.channels == 3 else "L"}
+    how: Preprocessing | None = getattr(images, "preprocessing", None)
+    if how is None:
+        return found | {"shorter_side": None, "crop": None}
+    side = math.floor(how.size / how.crop_pct)
+    return found | {
+        "shorter_side": side, "crop": how.size, "interpolation": how.interpolation, "crop_mode": how.crop_mode,
+    }  # fmt: skip

@@ -163,5 +163,5 @@ def _backbone(spec: CloudSpec, cache: Cache, stage: StageProgress) -> tuple[Back
             raise ExportError(
                 "--with-backbone: the run's data are ready features, of which no backbone is known; leave it out"
             )
-        backbone, _ = make_backbone(spec, spec.backbone, data, split(spec, data)["backbone"], cache, stage)
+        backbone, _ = make_backbone(spec, spec.backbone, data, split(spec, data), cache, stage)
     return backbone.on_cpu(), data.test

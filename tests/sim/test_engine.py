@@ -237,7 +237,9 @@ def test_t_interval_by_hand() -> None:
 
 def test_a_newer_report_is_refused(report: sim.Report, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(report.run | {"schema_version": 99}))
-    with pytest.raises(sim.ReportError, match=f"schema version 99, and this package reads 1 to {SCHEMA_VERSION}; update"):
+    with pytest.raises(
+        sim.ReportError, match=f"schema version 99, and this package reads 1 to {SCHEMA_VERSION}; update"
+    ):
         sim.load(tmp_path)
     with pytest.raises(sim.ReportError, match="is not a report"):
         sim.load(tmp_path / "nowhere")
