@@ -62,7 +62,7 @@ def make_backbone(
     if settings.head == "probe":
         backbone.reclassify(_probe(spec, settings, data, parts, backbone, given, cache, stage))
     elif settings.head == "subset":
-        backbone.reclassify(subset_of(backbone.classifier, backbone.model, data.classes.names))
+        backbone.reclassify(subset_of(backbone.classifier, backbone.model, data.classes.names, settings.subset))
     elif backbone.classes != len(data.classes):
         raise DataError(
             f"backbone.head: own, and the checkpoint of {settings.model} predicts {backbone.classes} classes where the data have "

@@ -1,7 +1,8 @@
 """Some rows of a pretrained classifier: those of the data's classes, found by wnid, by name or by number."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from timm.data import ImageNetInfo, infer_imagenet_subset
@@ -10,7 +11,12 @@ from torch import nn
 from sim.errors import DataError
 
 
-def subset_of(classifier: nn.Linear, model: nn.Module, names: Sequence[str]) -> nn.Linear:
+def subset_of(
+    classifier: nn.Linear,
+    model: nn.Module,
+    names: Sequence[str],
+    called: Mapping[str, str | int] = MappingProxyType({}),
+) -> nn.Linear:
     """The classifier's rows of some classes, in their order.
 
     Args:
@@ -18,12 +24,18 @@ def subset_of(classifier: nn.Linear, model: nn.Module, names: Sequence[str]) -> 
         model: Whose it is; timm knows what the rows of a model of ImageNet are called.
         names: The data's classes: each a wnid (`n01440764`), one of a class's names (`tench`; `_` for a space, capitals do not
             count) or a row's number.
+        called: What the classifier calls a class whose name is none of these.
 
     Raises:
-        DataError: The classifier knows no such class, or several.
+        DataError: The classifier knows no such class, or several; the data have no class that is called something.
     """
+    strange = sorted(set(called) - set(names))
+    if strange:
+        raise DataError(
+            f"backbone.subset: the data have no class {strange[0]!r}; theirs are {', '.join(names[:5])} ..."
+        )
     rows = _rows_by_name(model)
-    numbers = [_row(name, rows, classifier.out_features) for name in names]
+    numbers = [_row(str(called.get(name, name)), rows, classifier.out_features) for name in names]
     twice = [name for name, number in zip(names, numbers, strict=True) if numbers.count(number) > 1]
     if twice:
         raise DataError(f"backbone.head: subset: {' and '.join(twice)} are the same class of the checkpoint's head")
@@ -51,7 +63,7 @@ def _row(name: str, rows: dict[str, list[int]], count: int) -> int:
     known = "wnids, names or rows" if rows else f"rows, 0 to {count - 1} (what they are called is not known)"
     raise DataError(
         f"backbone.head: subset: the checkpoint's head knows no class {name!r}{meant}; the data's classes have to be called by its "
-        f"{known}; for other classes take head: probe or finetune"
+        f"{known}, or say in backbone.subset which each is; for other classes take head: probe or finetune"
     )
 
 
@@ -62,7 +74,8 @@ def _rows_by_name(model: nn.Module) -> dict[str, list[int]]:
         return {}
     info, found = ImageNetInfo(subset), dict[str, list[int]]()
     for row, wnid in enumerate(info.label_names()):
-        for name in {wnid, *map(_plain, info.index_to_description(row).split(", "))}:
+        description = info.index_to_description(row)
+        for name in {_plain(name) for name in (wnid, description, *description.split(", "))}:
             found.setdefault(name, []).append(row)
     return found
 

@@ -19,6 +19,8 @@ class BackboneSettings(Settings):
     """What predicts the data's classes. own: the checkpoint does. subset: those rows of its classifier that are the data's classes,
     by wnid, name or number. probe: a linear classifier on its frozen features, fitted here. finetune: all weights, trained here
     from the checkpoint on."""
+    subset: dict[str, str | int] = {}
+    """With head: subset, which wnid, name or row of the checkpoint a class of the data is, where it is called otherwise."""
     execution: Literal["store", "live"] = "store"
     """store: clients read features that are computed once an image. live: the model runs in the loop, once an event."""
     image_size: PositiveInt | None = None

@@ -39,6 +39,11 @@ def check_backbone(sections: Sections) -> Found:
         )
     if kind in FEATURE_KINDS and backbone is not None:
         yield ("backbone",), f"{kind} data are ready features and take no backbone; remove it"
+    if backbone is not None and backbone.subset and backbone.head != "subset":
+        yield (
+            ("backbone", "subset"),
+            f"says which rows classes are, and head is {backbone.head}; set head: subset, or remove it",
+        )
     if backbone is not None and backbone.weights == "train" and backbone.head != "own":
         yield (
             ("backbone", "head"),

@@ -90,10 +90,10 @@ def test_rows_are_picked_by_wnid_name_or_number(scenario: Make, tmp_path: Path) 
     report = run(scenario(weights=str(tmp_path / "thousand.pth"), head="subset"), tmp_path / "r")
     assert backbone_of(report)["classes"] == 3
     info = ImageNetInfo()
-    names = ["Great_white_shark", info.label_names()[5], "7", "tench"]
-    picked = subset_of(whole.classifier, whole.model, names)
-    assert torch.equal(picked.weight, whole.classifier.weight[[2, 5, 7, 0]])
-    assert torch.equal(picked.bias, whole.classifier.bias[[2, 5, 7, 0]])
+    names = ["Great_white_shark", info.label_names()[5], "7", "tench", "my box", "my cat"]
+    picked = subset_of(whole.classifier, whole.model, names, {"my box": "carton", "my cat": 281})
+    assert torch.equal(picked.weight, whole.classifier.weight[[2, 5, 7, 0, 478, 281]])
+    assert torch.equal(picked.bias, whole.classifier.bias[[2, 5, 7, 0, 478, 281]])
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,11 @@ def test_a_head_whose_rows_nobody_named_knows_numbers_alone() -> None:
         ({"head": "subset"}, r"subset: the checkpoint's head knows no class 'n01443537'"),
         ({"weights": "train", "head": "probe"}, r"backbone.head\s+got probe, and weights: train makes a head"),
         ({"head": "other"}, r"backbone.head"),
+        (
+            {"head": "probe", "subset": {"tench": 0}},
+            r"backbone.subset\s+says which rows classes are, and head is probe",
+        ),
+        ({"head": "subset", "subset": {"trench": 0}}, r"backbone.subset: the data have no class 'trench'; theirs are"),
         ({"weights": "package:no_such_thing/a.pth"}, r"no package 'no_such_thing' is installed here"),
         ({"weights": "package:timm/a.pth"}, r"package:timm/a.pth: no such checkpoint file"),
     ],
