@@ -1,6 +1,7 @@
 """Checkpoint files: read without executing anything in them, and put into a model by name or by order."""
 
 import importlib.util
+import os.path
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,16 @@ def read_checkpoint(path: Path) -> State:
     if not found or not all(isinstance(value, Tensor) for value in found.values()):
         raise ValueError(f"{path} holds no state dict; expected one, or a dict with one under state_dict or model")
     return found
+
+
+def unprefixed(state: State, model: nn.Module) -> State:
+    """The same weights without what all their names begin with and none of the model's does: `backbone.`, `model.`, `net.`, as
+    training frameworks name the model inside theirs."""
+    shared = os.path.commonprefix(list(state))
+    prefix = shared[: shared.rfind(".") + 1]
+    bare = {name.removeprefix(prefix): value for name, value in state.items()}
+    wanted = model.state_dict().keys()
+    return bare if wanted & bare.keys() and not wanted & state.keys() else state
 
 
 def in_order(state: State, model: nn.Module, path: Path) -> State:
