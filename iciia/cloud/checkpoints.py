@@ -1,7 +1,6 @@
 """Checkpoint files: read without executing anything in them, and put into a model by name or by order."""
 
 import importlib.util
-import os.path
 from pathlib import Path
 from typing import Literal
 
@@ -54,13 +53,14 @@ def read_checkpoint(path: Path) -> State:
 
 
 def unprefixed(state: State, model: nn.Module) -> State:
-    """The same weights without what all their names begin with and none of the model's does: `backbone.`, `model.`, `net.`, as
-    training frameworks name the model inside theirs."""
-    shared = os.path.commonprefix(list(state))
-    prefix = shared[: shared.rfind(".") + 1]
-    bare = {name.removeprefix(prefix): value for name, value in state.items()}
-    wanted = model.state_dict().keys()
-    return bare if wanted & bare.keys() and not wanted & state.keys() else state
+    """The same weights without what stands before the model's names: `backbone.`, `model.`, `net.`, as frameworks for training name
+    the model inside theirs."""
+    first = next(iter(model.state_dict()))
+    longer = [name for name in state if name.endswith(f".{first}")]
+    if first in state or not longer:
+        return state
+    before = min(longer, key=len).removesuffix(first)
+    return {name.removeprefix(before): value for name, value in state.items()}
 
 
 def in_order(state: State, model: nn.Module, path: Path) -> State:
