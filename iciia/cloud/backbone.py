@@ -18,7 +18,16 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from iciia.cloud.backbones import OWN
-from iciia.cloud.checkpoints import Match, checkpoint_path, classes_of, classifier_name, in_order, load, read_checkpoint
+from iciia.cloud.checkpoints import (
+    Match,
+    checkpoint_path,
+    classes_of,
+    classifier_name,
+    in_order,
+    load,
+    read_checkpoint,
+    unprefixed,
+)
 from iciia.cloud.images import ImageSource, as_float, in_batches
 from iciia.cloud.labels import loss_of
 from iciia.cloud.preprocessing import Preprocessing
@@ -186,7 +195,7 @@ def create_backbone(
             model = _create(name, pretrained, options)
             if path is not None:
                 state = read_checkpoint(path)
-                state = in_order(state, model, path) if weights_match == "order" else state
+                state = in_order(state, model, path) if weights_match == "order" else unprefixed(state, model)
                 if classes is None and classes_of(state, model) not in (None, model.get_classifier().out_features):
                     model = _create(name, pretrained, {**options, "num_classes": classes_of(state, model)})
                 load(model, state, path)

@@ -52,6 +52,17 @@ def read_checkpoint(path: Path) -> State:
     return found
 
 
+def unprefixed(state: State, model: nn.Module) -> State:
+    """The same weights without what stands before the model's names: `backbone.`, `model.`, `net.`, as frameworks for training name
+    the model inside theirs."""
+    first = next(iter(model.state_dict()))
+    longer = [name for name in state if name.endswith(f".{first}")]
+    if first in state or not longer:
+        return state
+    before = min(longer, key=len).removesuffix(first)
+    return {name.removeprefix(before): value for name, value in state.items()}
+
+
 def in_order(state: State, model: nn.Module, path: Path) -> State:
     """The same weights under the model's names, the first for the first and so on.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _probe(
 ) -> torch.nn.Linear:
     """A classifier of the data's classes, on the frozen features of images that no module is trained on."""
     images = np.concatenate([parts["backbone"], parts["validation"]])
-    key = _key(spec, settings, data, images) | given
+    key = _key(spec, settings, data, images) | given | {"scikit-learn": version("scikit-learn")}
     labels = np.asarray(data.train.labels)
 
     def build(folder: Path) -> None:

@@ -38,7 +38,7 @@ def fit_probe(
         progress: Told how many penalties are done.
 
     Returns:
-        A linear layer [C, D]. A class without an image to fit is never likelier than the least likely of the others.
+        A linear layer [C, D]. A class without an image to fit is never the likeliest.
 
     Raises:
         DataError: All images are of one class.

@@ -50,6 +50,12 @@ def check_backbone(sections: Sections) -> Found:
             f"got {backbone.head}, and weights: train makes a head for the data's classes; remove it, or start from "
             "weights: pretrained or a checkpoint",
         )
+    if backbone is not None and backbone.weights in ("train", "pretrained") and backbone.weights_match != "name":
+        yield (
+            ("backbone", "weights_match"),
+            f"got {backbone.weights_match}, and weights: {backbone.weights} reads no checkpoint; remove it, or name a file "
+            "in weights",
+        )
 
 
 def check_live(sections: Sections) -> Found:

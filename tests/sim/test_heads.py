@@ -129,6 +129,10 @@ def test_a_head_whose_rows_nobody_named_knows_numbers_alone() -> None:
         ),
         ({"head": "subset"}, r"subset: the checkpoint's head knows no class 'n01443537'"),
         ({"weights": "train", "head": "probe"}, r"backbone.head\s+got probe, and weights: train makes a head"),
+        (
+            {"weights": "train", "weights_match": "order"},
+            r"backbone.weights_match\s+got order, and weights: train reads no checkpoint; remove it, or name a file",
+        ),
         ({"head": "other"}, r"backbone.head"),
         (
             {"head": "probe", "subset": {"tench": 0}},

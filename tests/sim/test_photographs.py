@@ -31,3 +31,15 @@ def test_photographs_of_ones_own(name: str, miniature: Miniature, tmp_path: Path
     assert list(summary.index) == ["backbone", "iciia-0", "iciia-4", "iciia-16", "oracle"]
     assert summary.images.tolist() == [4 * 60 if kind == "image_folder" else 10 * 12] * 5
     assert summary.accuracy["backbone"] > 0.3
+
+
+def test_clothing_on_other_photographs(miniature: Miniature, tmp_path: Path) -> None:
+    """As it is shipped, with the pretrained weights out of the package and a head by probe, on smaller pictures of five colours."""
+    overrides = [f"data.path={miniature('image_table')}", "data.client=person", "sweep={}", "clients.count=10"]
+    small = ["cloud.threads=1", "backbone.image_size=64", "modules.any.steps=3"]
+    report = sim.run("photos/clothing", overrides=overrides + small, out=tmp_path / "r", workers=0, quiet=True)
+    summary = report.summary.set_index("adapter")
+    assert {"backbone", "iciia-4", "iciia-16", "iciia-64", "oracle"} < set(summary.index)
+    assert summary.accuracy["backbone"] > 0.5  # chance is 0.2
+    backbone = report.run["provenance"]["backbone"]
+    assert (backbone["feature_dim"], backbone["classes"]) == (1280, 5)
