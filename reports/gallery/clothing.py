@@ -14,7 +14,7 @@ import pandas as pd
 import sim
 
 LENGTHS = {"1 to 3": (1, 3), "4 to 9": (4, 9), "10 to 49": (10, 49), "50 and more": (50, np.inf)}
-"""Photographs of a person."""
+"""How many photographs a person has."""
 
 
 def main(folder: str) -> None:
@@ -30,12 +30,10 @@ def main(folder: str) -> None:
 def streams(people: pd.DataFrame) -> None:
     """What people's streams were."""
     shares = [people.images.between(*ends).groupby(people.seed).mean() for ends in LENGTHS.values()]
-    photographs = [
-        people[people.images.between(*ends)].groupby("seed").images.sum() / people.groupby("seed").images.sum()
-        for ends in LENGTHS.values()
-    ]
+    images = [people.images.where(people.images.between(*ends), 0) for ends in LENGTHS.values()]
+    photographs = [some.groupby(people.seed).sum() / people.groupby("seed").images.sum() for some in images]
     rows = [
-        [name, spread(100 * share), spread(100 * part.fillna(0))]
+        [name, spread(100 * share), spread(100 * part)]
         for name, share, part in zip(LENGTHS, shares, photographs, strict=True)
     ]
     table(["photographs", "people, %", "photographs, %"], rows)
@@ -70,7 +68,9 @@ def by_length(clients: pd.DataFrame) -> None:
 
 
 def spread(values: pd.Series, form: str = ".1f") -> str:
-    """The mean over seeds, with the smallest and the largest."""
+    """The mean over seeds, with the smallest and the largest; a dash where there is nobody."""
+    if values.empty:
+        return "-"
     if len(values) == 1:
         return format(values.iloc[0], form)
     return f"{values.mean():{form}} [{values.min():{form}}, {values.max():{form}}]"
