@@ -59,7 +59,7 @@ def fit_probe(
         probe = _linear(weight, bias - weight @ mean)
         loss = _loss(probe, validation)
         progress(number + 1, len(PENALTIES))
-        if loss >= least:
+        if number > 0 and not loss < least:  # without validation images the strongest stays
             break
         best, least = probe, loss
     return best
