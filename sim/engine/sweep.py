@@ -1,8 +1,10 @@
 """A sweep: a run for every combination, each with a report of its own."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -30,17 +32,17 @@ def run_sweep(document: Document, scenario: Scenario, folder: Path, context: Con
         check_data(cell, validated, context.cache, context.display.stage)
     claim(folder, scenario, context.resume)
     frames: dict[str, list[pd.DataFrame]] = {"sweep": [], "answers": []}
+    shown = {key: as_column([chosen[key] for chosen, *_ in runs]) for key in scenario.sweep}
     with ray_running(context.workers, SWEEP_OBJECT_STORE_BYTES, context.address):
         for number, (chosen, _, validated) in enumerate(runs, start=1):
             title = ", ".join(f"{key}={value}" for key, value in chosen.items())
             context.display.note(f"[{number}/{len(runs)}] {title}")
             report = _cell(validated, folder / "cells" / f"{number:04d}", context)
             for name, frame in (("sweep", report.summary), ("answers", report.answers)):
-                for place, (key, value) in enumerate(chosen.items()):
-                    shown = json.dumps(value) if isinstance(value, dict | list) else value
+                for place, key in enumerate(chosen):
                     if key in frame:  # the protocol, which summaries tell in any case
                         frame.pop(key)
-                    frame.insert(place, key, [shown] * len(frame))
+                    frame.insert(place, key, [shown[key][number - 1]] * len(frame))
                 frames[name].append(frame)
     for name, parts in frames.items():
         table = pa.Table.from_pandas(pd.concat(parts, ignore_index=True), preserve_index=False)
@@ -49,6 +51,15 @@ def run_sweep(document: Document, scenario: Scenario, folder: Path, context: Con
     swept = load(folder)
     write_report(swept, context.cache)
     return swept
+
+
+def as_column(values: Sequence[Any]) -> list[Any]:
+    """What a key was set to in each run, as a table's column has it, which is of one kind: settings with keys of their own as JSON,
+    and text for all where some are text (`superclass` beside numbers of classes)."""
+    plain = [json.dumps(value) if isinstance(value, dict | list) else value for value in values]
+    if any(isinstance(value, str) for value in plain):
+        return [value if isinstance(value, str | None) else json.dumps(value) for value in plain]
+    return plain
 
 
 def _cell(scenario: Scenario, folder: Path, context: Context) -> Report:

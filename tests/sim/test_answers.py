@@ -13,6 +13,7 @@ import sim
 from iciia import ICIIA, IciiaAdapter
 from iciia.adapters import Chunk
 from sim.cohort.staleness import images_since_drift, measure_staleness, subsets_of
+from sim.engine.sweep import as_column
 from sim.report.answers import worst_decile
 from sim.streams.drift import Plan
 
@@ -116,6 +117,16 @@ def test_staleness_by_hand() -> None:
 def test_the_worst_decile_by_hand() -> None:
     assert worst_decile({5: 1, 7: 18, 9: 1}) == 6.0
     assert worst_decile({-3: 1}) == -3.0
+
+
+def test_a_sweep_over_words_and_numbers_has_words(tiny: Make, tmp_path: Path) -> None:
+    settings = tiny(
+        sweep={"clients.subset.classes": ["superclass", 3, {"min": 2, "max": 4}]}, modules={}, adapters=["backbone"]
+    )
+    swept = sim.run(settings, out=tmp_path / "s", workers=0, quiet=True)
+    assert swept.sweep["clients.subset.classes"].tolist() == ["superclass", "3", '{"min": 2, "max": 4}']
+    assert as_column([1, 2.5, None]) == [1, 2.5, None]
+    assert as_column(["a", None, True]) == ["a", None, "true"]
 
 
 def test_a_sweep_joins_the_answers(tiny: Make, tmp_path: Path) -> None:
