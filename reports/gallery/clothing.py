@@ -1,6 +1,6 @@
 """Prints the tables of reports/gallery/clothing.md.
 
-iciia run photos/clothing --set data.path=FOLDER --out reports/clothing
+iciia run photos/clothing --set data.path=FOLDER --set seed=1 --out reports/clothing
 python reports/gallery/clothing.py reports/clothing
 """
 

@@ -4,8 +4,6 @@ SMALL="--set clients.count=24 --set clients.cohort=24 --set clients.images=200 -
 P="data={kind: features, train: PHOTOS/train.npz, test: PHOTOS/test.npz, superclasses: PHOTOS/superclasses.csv}"
 iciia run scoreboard/glyphs $SMALL --set name=scoreboard-photos --set "$P" --set backbone=null --out reports/scoreboard-photos
 D="clients.drift: [{kind: none}, {kind: sudden, every: 100, layout: staggered}], clients.order.run_length: [1.0, 8.0]}"
-iciia run scoreboard/glyphs $SMALL --set "sweep={seed: [1, 2, 3], clients.subset.classes: [superclass, 10, 40], $D" \\
-    --out reports/scoreboard-glyphs
 iciia run scoreboard/digits $SMALL --set "sweep={seed: [1, 2, 3], clients.subset.classes: [2, 3, 5], $D" \\
     --out reports/scoreboard-digits
 python reports/gallery/scoreboard.py reports/scoreboard-* > reports/gallery/scoreboard.md
@@ -37,7 +35,18 @@ The module and the filter are told the cloud's superclasses; LAME, EM, the hidde
 
 PHOTOS holds features of real photographs: 202 classes of ImageNet in 69 superclasses, at 64 pixels (Tiny-ImageNet), through an
 EfficientNet-Lite0 that was pretrained on ImageNet. Streams are smaller here than in the shipped scenarios: 24 clients of 200
-images; glyphs and digits are without drift or with sudden drifts."""
+images; digits are without drift or with sudden drifts. Glyphs have not been run for this page yet."""
+
+SAYS = """\
+- **One training leads every rival, told or not, in all cells of photographs**, by 8 to 19 points over the best that is told
+  nothing and by 3 to 10 over the filter where clients follow superclasses. Where they do not, the filter is 20 to 25 points below
+  the backbone on single images, and the module 10 to 29 above it. The prediction held, and was too low.
+- **Not all of that is adapting.** The module also refits the head, on images that the backbone has not been trained on. That alone
+  gained about 8 points on these photographs
+  ([the ablation](../../docs/default_module.md#what-was-tried-and-left-out)), and a cloud that did so would give them to every
+  client and every rival. On 40 random classes and single images, at banks of 4 and 16, it is nearly all that there is.
+- **Digits tell nothing apart**, as predicted: the backbone is right for 99 %.
+- No mean is below the backbone, in any cell, at any bank."""
 
 PREDICTED = """\
 Written before these runs, from one training of the prototype on the same kinds of streams: on photographs the module at bank 64 is
@@ -51,6 +60,7 @@ def main(folders: list[str]) -> None:
     print("Made by:\n")
     print("\n".join(f"    {line}" for line in (__doc__ or "").splitlines()[2:]))
     print(f"\n{WHAT_IT_IS}\n\n## Predicted\n\n{PREDICTED}")
+    print(f"\n## What it says\n\n{SAYS}")
     reports = {report.run["name"]: report for report in map(sim.load, folders)}
     for name, heading in TITLES.items():
         if name in reports:

@@ -12,6 +12,7 @@ import torch
 from damage import mutated
 from PIL import Image
 
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.data.base import Features, Images, split_by_class
 from sim.data.digits import open_digits
@@ -133,7 +134,7 @@ def image_folder(folder: Path, classes: int = 3, images: int = 10, size: int = 2
 
 def open_folder(folder: Path, cache: Path, **changes: object) -> Images:
     settings: dict[str, object] = {
-        "test": None, "test_share": 0.3, "superclasses": None, "size": 16, "seed": 1,
+        "test": None, "test_share": 0.3, "superclasses": None, "preprocessing": Preprocessing(16), "seed": 1,
     } | changes  # fmt: skip
     scanner = Scanner(Cache(cache), float(str(settings.pop("unreadable_share", 0.05))), silent)
     return open_image_folder(train=folder, scanner=scanner, **settings)  # type: ignore[arg-type]

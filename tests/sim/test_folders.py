@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import sim
+from iciia.cloud.preprocessing import Preprocessing
 from sim.cache import Cache
 from sim.cli import app
 from sim.data import files
@@ -37,7 +38,7 @@ def photographs(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), images:
 
 def opened(train: Path, tmp_path: Path, test: Path | None = None) -> Images:
     scanner = Scanner(Cache(tmp_path / "cache"), 0.05, silent)
-    return open_image_folder(train, test, 0.3, None, 16, 1, scanner)
+    return open_image_folder(train, test, 0.3, None, Preprocessing(16), 1, scanner)
 
 
 def refused(train: Path, tmp_path: Path, test: Path | None = None) -> str:

@@ -335,6 +335,7 @@ def test_shipped_scenarios_are_sound(name: str, miniature: Callable[[str], Path]
     if "path" in values["data"]:
         small = [f"data.path={miniature(values['data']['kind'])}", "clients.count=3"]
         small += ["clients.sampling=wrap_around"] if "source" not in values["clients"] else []
+        small += ["data.client=person"] if name == "photos/clothing" else []  # as the miniature calls them
     elif values["data"]["kind"] == "image_folder":
         small = [f"data.train={miniature('image_folder')}"]
     assert problems(name, *small) == []
