@@ -149,10 +149,8 @@ def test_the_example_needs_no_torch(of_images: Path, miniature: Callable[[str], 
 
 def _by_session(run: Path, files: list[Path]) -> list[str]:
     """What a session behind the run's backbone says of image files."""
-    from torchvision.transforms.v2.functional import pil_to_tensor
 
     from sim.data.decode import decode
-    from sim.data.files import fit
 
     found = subject(run, Choice(adapter="iciia-4"), True, Cache(), silent)
     assert found.backbone is not None
@@ -162,7 +160,7 @@ def _by_session(run: Path, files: list[Path]) -> list[str]:
     backbone.model.eval()
     with torch.inference_mode():
         for file in files:
-            feature, logits = backbone.forward(fit(pil_to_tensor(decode(file)), 32)[None])
+            feature, logits = backbone.forward(backbone.preprocessing(decode(file))[None])
             names.append(found.classes[int(session(feature[0], logits[0]).argmax())])
     return names
 
