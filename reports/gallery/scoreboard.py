@@ -13,7 +13,7 @@ import json
 import sys
 
 import pandas as pd
-from scipy import stats
+from baselines import interval
 
 import sim
 
@@ -124,15 +124,6 @@ def summary(
         f"Means below the backbone, over all cells and banks: {below} of {banks.size}, the lowest {100 * banks.min().min():+.2f}."
     )
     return "\n".join(lines)
-
-
-def interval(values: "pd.Series[float]") -> str:
-    """Mean over seeds and its 95 % t-interval, in points."""
-    mean = 100 * values.mean()
-    if values.nunique() == 1:
-        return f"{mean:+.1f}"
-    low, high = stats.t.interval(0.95, len(values) - 1, mean, stats.sem(100 * values))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 if __name__ == "__main__":
