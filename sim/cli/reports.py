@@ -34,6 +34,37 @@ def report(
         say(f"figures: {len(files)} files in {figures}")
 
 
+@app.command(
+    epilog=examples(
+        "iciia look reports/quickstart --client 17",
+        "iciia look reports/quickstart --client 17 --steps 180:240 --out client.html",
+    )
+)
+def look(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    client: Annotated[int, typer.Option(min=0, help="The client's number.")],
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST:STOP", help="Only these steps of its stream; as many as fit into 5 MB if left out."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page; beside the run's page, which links to it, if left out."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at one client: its images in order, every answer, and what each bank held, as one page."""
+    from sim.engine.look import look as look_at
+
+    page = look_at(run, client, steps, out)
+    if as_json:
+        print_json({"client": client, "page": page})
+        return
+    say(f"page: {page}")
+
+
 @app.command(epilog=examples("iciia reports", "iciia reports reports/gallery", "iciia reports --json"))
 def reports(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to look, also inside.")] = Path("reports"),
