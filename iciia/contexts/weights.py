@@ -121,7 +121,7 @@ def _of_priors(
     module: ClientPriors, features: Tensor, backbone_logits: Tensor, bank: PredictionBank, slots: Tensor, age: Tensor
 ) -> tuple[Tensor | None, Tensor]:
     if not len(slots):
-        return None, backbone_logits
+        return backbone_logits.new_zeros(0), backbone_logits
     unit = F.normalize(features.float(), dim=-1) * features.shape[-1] ** 0.5
     logits = module.correct(unit, backbone_logits.float() * module.scale)
     if module.settings["attributes"]:

@@ -107,10 +107,12 @@ def check_data_of(folder: Path, found: Mapping[str, Any], data: Images | Feature
     if said is None or said == here:
         return
     differ = ", ".join(sorted(name for name in {*said, *here} if said.get(name) != here.get(name)))
+    where = [found["scenario"]["data"].get(name) for name in ("path", "train", "test")]
+    at = " and ".join(str(place) for place in where if place) or str(found["scenario"]["data"].get("kind"))
     gone = [*data.missing, *data.skipped] if isinstance(data, Images) else []
     named = f" ({len(gone)} files cannot be read, for example {', '.join(gone[:3])})" if gone else ""
     raise ReportError(
-        f"{folder}: its data are no longer those of the run (another {differ}){named}; put back what was there, or run anew"
+        f"{folder}: its data at {at} are no longer those of the run (another {differ}){named}; put back what was there, or run anew"
     )
 
 

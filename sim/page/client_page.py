@@ -167,6 +167,7 @@ class _Told:
         ordered = [by_name[name] for name in names]
         held = {number for frame in self.frames for number, (steps, _) in frame[3].items() if steps}
         return {
+            "client": subject.client,
             "best": names.index(best_adapter(subject.report)),
             "first": shown.start,
             "length": subject.length,

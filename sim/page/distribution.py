@@ -75,7 +75,7 @@ def decile_table(report: Report, found: Clients) -> Table:
         "clients below the backbone",
     ]  # fmt: skip
     note = "The worst tenth by accuracy and the worst tenth by gain need not be the same clients."
-    return Table("The worst tenth of the clients", header, rows, note, half=True)
+    return Table("The worst tenth of the clients", header, rows, note)
 
 
 def worst_table(report: Report, found: Clients, named: str) -> Table:
@@ -97,7 +97,7 @@ def looked_at(report: Report) -> Links | None:
     numbers = sorted(
         int(found[1]) for path in report.folder.glob(client_file("*")) if (found := CLIENT_FILE.fullmatch(path.name))
     )
-    return Links([(client_file(number), f"client {number}") for number in numbers]) if numbers else None
+    return Links([(client_file(number), f"Page of client {number}") for number in numbers]) if numbers else None
 
 
 def client_file(client: int | str) -> str:

@@ -86,6 +86,7 @@
     const heads = [...table.tHead.rows[0].cells];
     if (body.rows.length < 2) return;
     heads.forEach((head, column) => {
+      if (body.rows[0].cells[column].querySelector("button")) return;
       const button = Object.assign(document.createElement("button"), { type: "button", className: "sort" });
       button.append(...head.childNodes);
       head.append(button);
@@ -107,7 +108,7 @@
     });
   }
 
-  const FILTERED = 8; // rows from which a table has a box to filter them
+  const FILTERED = 12; // rows from which a table has a box to filter them
   function filterable(figure, table) {
     const rows = [...table.tBodies[0].rows];
     if (rows.length < FILTERED) return;
