@@ -32,7 +32,7 @@ class Tab:
         self.ready()
 
     def ready(self) -> None:
-        self.page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+        self.page.locator("html[data-ready=yes]").wait_for(state="attached")
 
     def wait_for(self, selector: str, count: int) -> None:
         """Waits until so many elements match; what follows a click comes a moment later."""

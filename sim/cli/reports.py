@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sim.cli.options import FolderArgument, JsonOption, examples
-from sim.cli.output import console, print_json, records, say
+from sim.cli.output import console, print_json, records, say, say_now
 
 app = typer.Typer()
 
@@ -32,6 +32,19 @@ def report(
     say(f"page: {page}")
     if figures is not None:
         say(f"figures: {len(files)} files in {figures}")
+
+
+@app.command(epilog=examples("iciia watch reports/big", "iciia watch reports/big --port 8000"))
+def watch(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, at whatever it is.")],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the page is served; any that is free if left out.")
+    ] = 0,
+) -> None:
+    """Follow a running or resumed run in the browser, from what it has committed. Ctrl-C stops watching, not the run."""
+    from sim.page.watch import watch as watch_run
+
+    watch_run(run, port, say_now)
 
 
 @app.command(

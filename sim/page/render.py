@@ -68,6 +68,15 @@ def client_html(title: str, lead: str, limit: str, content: Mapping[str, Any]) -
     )
 
 
+def watch_html() -> str:
+    """The page that follows a run, as HTML; it asks its server for the rest."""
+    return (
+        _environment()
+        .get_template("watch.html.j2")
+        .render(style=_text("page.css") + _text("watch.css"), script=_text("watch.js"), version=version("iciia-sim"))
+    )
+
+
 def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
