@@ -24,6 +24,7 @@ from sim.views import View, lend
 
 if TYPE_CHECKING:
     from sim.engine.before import plan, preview
+    from sim.engine.look import look
     from sim.engine.plan import Plan
     from sim.engine.replay import replay
     from sim.engine.run import run
@@ -38,6 +39,7 @@ _HOMES = {
     "Report": "sim.report.load",
     "compare": "sim.report.compare",
     "load": "sim.report.load",
+    "look": "sim.engine.look",
     "plan": "sim.engine.before",
     "preview": "sim.engine.before",
     "replay": "sim.engine.replay",
@@ -59,6 +61,7 @@ __all__ = [
     "SimulationError",
     "compare",
     "load",
+    "look",
     "plan",
     "preview",
     "replay",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings as hypothesis_settings
 from miniatures import MINIATURES
+from tabs import Tab
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # threads that spin while they wait make a shared machine ten times slower
@@ -88,6 +89,19 @@ def browser() -> Iterator[Any]:
         )  # as root Chromium has no sandbox
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Tab]]:
+    tabs: list[Tab] = []
+
+    def opened(*arguments: Any) -> Tab:
+        tabs.append(Tab(browser, *arguments))
+        return tabs[-1]
+
+    yield opened
+    for tab in tabs:
+        tab.context.close()
 
 
 @pytest.fixture(scope="session")

@@ -192,7 +192,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             x = _columns_first(features[some], self.classifier.weight.dtype)
             x = self._calibrate(x, bank, plan, some, attention)
             lonely = alone if len(alone) == 1 else alone[some]
-            logits.append(self._classify(x, backbone_logits[some], lonely))
+            logits.append(self.classify(x, backbone_logits[some], lonely))
         return (logits[0] if len(logits) == 1 else torch.cat(logits)), after
 
     def forward_sequences(self, features: Tensor, backbone_logits: Tensor) -> Tensor:
@@ -214,11 +214,11 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
         targets = x.shape[2]
         if self.context == "none":
             nobody = torch.zeros(1, targets, dtype=torch.bool, device=x.device)
-            return self._classify(self._feed_forward(x), backbone_logits, nobody)
+            return self.classify(self._feed_forward(x), backbone_logits, nobody)
         causal = torch.ones(targets, targets, dtype=torch.bool, device=x.device).tril()
         for layer in self._encoder:
             x = all_to_all(layer, x, causal)
-        return self._classify(x, backbone_logits, torch.arange(targets, device=x.device).unsqueeze(0) == 0)
+        return self.classify(x, backbone_logits, torch.arange(targets, device=x.device).unsqueeze(0) == 0)
 
     def forward_sets(self, features: Tensor, backbone_logits: Tensor, last_only: bool = False) -> Tensor:
         """Predicts every image of whole sets, all to all: the paper's training and batch protocol. Not causal.
@@ -245,7 +245,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             x = all_to_last(last, x, everything) if last_only else all_to_all(last, x, everything)
         single = features.shape[1] == 1 and self.context != "none"
         alone = torch.full((1, backbone_logits.shape[1]), single, dtype=torch.bool, device=x.device)
-        return self._classify(x, backbone_logits, alone)
+        return self.classify(x, backbone_logits, alone)
 
     @property
     def _encoder(self) -> Sequence[EncoderLayer]:
@@ -270,7 +270,7 @@ class ICIIA(nn.Module, PyTorchModelHubMixin, library_name="iciia"):
             x = layer.feed_forward(x)
         return x
 
-    def _classify(self, x: Tensor, backbone_logits: Tensor, alone: Tensor) -> Tensor:
+    def classify(self, x: Tensor, backbone_logits: Tensor, alone: Tensor) -> Tensor:
         """[D, K, T] -> logits [K, T, C]."""
         y = torch.relu(x).flatten(1).t()
         if self.head == "replaced":

@@ -18,6 +18,12 @@ def say(line: str) -> None:
     console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+def say_now(line: str) -> None:
+    """Prints a line at once, also into a pipe: for commands that go on after it."""
+    say(line)
+    sys.stdout.flush()
+
+
 def records(frame: Any) -> Any:
     """The rows of a pandas frame as JSON has them: what is missing is null."""
     return json.loads(frame.to_json(orient="records", double_precision=15))

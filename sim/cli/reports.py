@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sim.cli.options import FolderArgument, JsonOption, examples
-from sim.cli.output import console, print_json, records, say
+from sim.cli.output import console, print_json, records, say, say_now
 
 app = typer.Typer()
 
@@ -32,6 +32,50 @@ def report(
     say(f"page: {page}")
     if figures is not None:
         say(f"figures: {len(files)} files in {figures}")
+
+
+@app.command(epilog=examples("iciia watch reports/big", "iciia watch reports/big --port 8000"))
+def watch(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, at whatever it is.")],
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Where the page is served; any that is free if left out.")
+    ] = 0,
+) -> None:
+    """Follow a running or resumed run in the browser, from what it has committed. Ctrl-C stops watching, not the run."""
+    from sim.page.watch import watch as watch_run
+
+    watch_run(run, port, say_now)
+
+
+@app.command(
+    epilog=examples(
+        "iciia look reports/quickstart --client 17",
+        "iciia look reports/quickstart --client 17 --steps 180:240 --out client.html",
+    )
+)
+def look(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    client: Annotated[int, typer.Option(min=0, help="The client's number.")],
+    steps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST:STOP", help="Only these steps of its stream; as many as fit into 5 MB if left out."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The page; beside the run's page, which links to it, if left out."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look at one client: its images in order, every answer, and what each bank held, as one page."""
+    from sim.engine.look import look as look_at
+
+    page = look_at(run, client, steps, out)
+    if as_json:
+        print_json({"client": client, "page": page})
+        return
+    say(f"page: {page}")
 
 
 @app.command(epilog=examples("iciia reports", "iciia reports reports/gallery", "iciia reports --json"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.cloud.keys import platform_key
+from sim.data import Features, Images
 from sim.errors import ReportError, RunError
 from sim.files import DISK, commit
 from sim.report import schema
@@ -93,6 +94,26 @@ def check_modules(folder: Path, found: Mapping[str, Any], provenance: Mapping[st
                 f"{folder}: was run with another module {name} ({said['digest']}, and here {here}): its weights have changed "
                 "since, and its tables would not fit together; put back what was there, or run anew"
             )
+
+
+def check_data_of(folder: Path, found: Mapping[str, Any], data: Images | Features) -> None:
+    """Checks that a folder's run is of the very data that are at hand, as far as it says so.
+
+    Raises:
+        ReportError: They are others; the message says what differs.
+    """
+    said = found.get("provenance", {}).get("data")
+    here = json.loads(json.dumps(dict(data.key)))
+    if said is None or said == here:
+        return
+    differ = ", ".join(sorted(name for name in {*said, *here} if said.get(name) != here.get(name)))
+    where = [found["scenario"]["data"].get(name) for name in ("path", "train", "test")]
+    at = " and ".join(str(place) for place in where if place) or str(found["scenario"]["data"].get("kind"))
+    gone = [*data.missing, *data.skipped] if isinstance(data, Images) else []
+    named = f" ({len(gone)} files cannot be read, for example {', '.join(gone[:3])})" if gone else ""
+    raise ReportError(
+        f"{folder}: its data at {at} are no longer those of the run (another {differ}){named}; put back what was there, or run anew"
+    )
 
 
 def write_run(folder: Path, scenario: Scenario, complete: bool, **more: Any) -> None:

@@ -1,5 +1,7 @@
 """How clients differ, and whom an adapter fails."""
 
+import re
+import shlex
 from collections.abc import Sequence
 
 import altair as alt
@@ -7,8 +9,10 @@ import pandas as pd
 
 from sim.page import theme
 from sim.page.aggregates import Clients
-from sim.page.parts import Chart, Table, percent, points, rows_of
+from sim.page.parts import Cell, Chart, Copied, Links, Table, percent, points, rows_of
 from sim.report.load import Report
+
+CLIENT_FILE = re.compile(r"client-(\d+)\.html")
 
 MEASURES = {
     "accuracy": ("accuracy", 1, "Accuracy of single clients", "accuracy of a client", ".0%", ".1%"),
@@ -71,15 +75,37 @@ def decile_table(report: Report, found: Clients) -> Table:
         "clients below the backbone",
     ]  # fmt: skip
     note = "The worst tenth by accuracy and the worst tenth by gain need not be the same clients."
-    return Table("The worst tenth of the clients", header, rows, note, half=True)
+    return Table("The worst tenth of the clients", header, rows, note)
 
 
 def worst_table(report: Report, found: Clients, named: str) -> Table:
-    """The clients with the lowest accuracy of one adapter."""
-    rows = [
-        [str(row.client), percent(row.accuracy), percent(row.accuracy - row.gain), points(row.gain), f"{row.images:,}"]
+    """The clients with the lowest accuracy of one adapter, and how to look at each."""
+    rows: list[list[Cell]] = [
+        [
+            str(row.client), percent(row.accuracy), percent(row.accuracy - row.gain), points(row.gain), f"{row.images:,}",
+            _look(report, int(row.client)),
+        ]
         for row in rows_of(found.worst)
-    ]
-    note = f"One of them again, alone: iciia replay {report.folder} --client {found.worst['client'].iloc[0]}"
-    header = ["client", f"accuracy with {named}", "with the backbone", "gain, points", "images"]
-    return Table(f"The {len(rows)} clients with the lowest accuracy", header, rows, note, half=True)
+    ]  # fmt: skip
+    note = "The command makes a page of one client: its images, every answer, and what each bank held."
+    header = ["client", f"accuracy with {named}", "with the backbone", "gain, points", "images", "look at it"]
+    return Table(f"The {len(rows)} clients with the lowest accuracy", header, rows, note)
+
+
+def looked_at(report: Report) -> Links | None:
+    """Pages of single clients that lie beside the run's page; None if there are none."""
+    numbers = sorted(
+        int(found[1]) for path in report.folder.glob(client_file("*")) if (found := CLIENT_FILE.fullmatch(path.name))
+    )
+    return Links([(client_file(number), f"Page of client {number}") for number in numbers]) if numbers else None
+
+
+def client_file(client: int | str) -> str:
+    """The name that a client's page has beside its run's."""
+    return f"client-{client}.html"
+
+
+def _look(report: Report, client: int) -> Copied:
+    page = client_file(client)
+    command = shlex.join(["iciia", "look", str(report.folder), "--client", str(client)])
+    return Copied(command, page if (report.folder / page).is_file() else None)

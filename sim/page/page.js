@@ -70,6 +70,81 @@
     });
     place.before(save);
     place.append(element);
+    sortable(element);
+  }
+
+  // what a cell counts as when rows are put in order: its first number, bytes in their unit; null if it has none
+  const UNITS = { kB: 1e3, MB: 1e6, GB: 1e9 };
+  function number(text) {
+    const found = /^[^\d−+–-]{0,2}([−+-]?\d[\d,]*\.?\d*(?:e[+-]?\d+)?)\s*(kB|MB|GB)?/.exec(text);
+    return found ? Number(found[1].replaceAll(",", "").replace("−", "-")) * (UNITS[found[2]] ?? 1) : null;
+  }
+
+  // clicks on a header put the rows in order: first the largest, or the first by name, then the other way round
+  function sortable(table) {
+    const body = table.tBodies[0];
+    const heads = [...table.tHead.rows[0].cells];
+    if (body.rows.length < 2) return;
+    heads.forEach((head, column) => {
+      if (body.rows[0].cells[column].querySelector("button")) return;
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "sort" });
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const text = (row) => row.cells[column].textContent.trim();
+        const keyed = [...body.rows].map((row) => [number(text(row)), text(row), row]);
+        const known = keyed.filter(([value, said]) => value !== null || !/^[–-]?$/.test(said));
+        const numbers = known.every(([value]) => value !== null);
+        const natural = numbers ? "descending" : "ascending";
+        const other = numbers ? "ascending" : "descending";
+        const order = head.getAttribute("aria-sort") === natural ? other : natural;
+        for (const one of heads) one.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", order);
+        const sign = order === "ascending" ? 1 : -1;
+        const compared = numbers ? ([a], [b]) => sign * (a - b) : ([, a], [, b]) => sign * a.localeCompare(b, undefined, { numeric: true });
+        const unknown = keyed.filter((one) => !known.includes(one)); // at the end either way
+        body.append(...[...known.sort(compared), ...unknown].map(([, , row]) => row));
+      });
+    });
+  }
+
+  const FILTERED = 12; // rows from which a table has a box to filter them
+  function filterable(figure, table) {
+    const rows = [...table.tBodies[0].rows];
+    if (rows.length < FILTERED) return;
+    const box = Object.assign(document.createElement("input"), { type: "search", placeholder: "Filter rows" });
+    box.setAttribute("aria-label", `Filter rows: ${table.caption.textContent}`);
+    const count = Object.assign(document.createElement("span"), { className: "note" });
+    count.setAttribute("role", "status");
+    box.addEventListener("input", () => {
+      const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+      const left = rows.filter((row) => !row.hidden).length;
+      count.textContent = words.length ? `${left} of ${rows.length} rows` : "";
+    });
+    const line = Object.assign(document.createElement("p"), { className: "filter" });
+    line.append(box, count);
+    figure.prepend(line);
+  }
+
+  for (const figure of document.querySelectorAll("figure.table")) {
+    const table = figure.querySelector("table");
+    sortable(table);
+    filterable(figure, table);
+  }
+
+  for (const button of document.querySelectorAll("button.copy")) {
+    button.title = "Copy this command";
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(button.dataset.copy);
+        button.dataset.done = "copied";
+      } catch {
+        getSelection().selectAllChildren(button.firstElementChild);
+        button.dataset.done = "selected";
+      }
+      setTimeout(() => delete button.dataset.done, 2000);
+    });
   }
 
   const figures = [...document.querySelectorAll("figure.chart")];

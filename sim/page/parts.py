@@ -29,6 +29,22 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Copied:
+    """A cell with a command to be copied.
+
+    Args:
+        command: The command.
+        page: What it has made, by path relative to the page; None if that is not there.
+    """
+
+    command: str
+    page: str | None = None
+
+
+Cell = str | Copied
+
+
+@dataclass(frozen=True)
 class Table:
     """A table of text.
 
@@ -42,7 +58,7 @@ class Table:
 
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     note: str = ""
     half: bool = False
 

@@ -5,7 +5,7 @@ from sim.page.audit import audit_chart, audit_table
 from sim.page.calibration import calibration_chart, metrics_table
 from sim.page.capacity import capacity_chart
 from sim.page.detections import detections_table
-from sim.page.distribution import decile_table, distribution_charts, worst_table
+from sim.page.distribution import decile_table, distribution_charts, looked_at, worst_table
 from sim.page.frontier import frontier_charts
 from sim.page.headline import best_adapter, gain_chart, headline_cards, summary_table
 from sim.page.overhead import overhead_table, speed_table
@@ -49,6 +49,7 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
             *distribution_charts(found, looks),
             decile_table(report, found),
             worst_table(report, found, named),
+            looked_at(report),
         ),
         _section("streams", "Streams", [], audit_chart(report), audit_table(report)),
         _section(

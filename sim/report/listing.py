@@ -99,9 +99,14 @@ def _progress(folder: Path, run: dict[str, Any]) -> str:
         done = sum(bool(json.loads(file.read_text(encoding="utf-8")).get("complete")) for file in there)
         return f"unfinished, {done} runs of a sweep are finished"
     clients = run["scenario"]["clients"]
-    ends = [COMMITTED.fullmatch(file.name) for file in folder.glob("clients/*.parquet")]
-    done = sum(int(found[2]) - int(found[1]) + 1 for found in ends if found)
+    done = sum(map(len, committed(folder)))
     return f"unfinished, {done} of {-(-clients['count'] // clients['cohort'])} cohorts"
+
+
+def committed(folder: Path) -> list[range]:
+    """The ranges of cohorts that a run has committed, in order."""
+    ends = [COMMITTED.fullmatch(file.name) for file in sorted(folder.glob("clients/*.parquet"))]
+    return [range(int(found[1]), int(found[2]) + 1) for found in ends if found]
 
 
 def _first_line(error: Exception) -> str:

@@ -2,71 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tabs import BACKGROUND, SIZES, Tab
 
 import sim
 from sim.cache import Cache
-from sim.page import PAGE_FILE, write_comparison
+from sim.page import PAGE_FILE, write_comparison, write_page
+from sim.page.parts import Page, Section, Table
 
 Make = Callable[..., dict[str, Any]]
-
-SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
-BACKGROUND = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 25, 29)"}
-
-
-class Tab:
-    """An open page, what it said and what it asked for.
-
-    Args:
-        browser: The browser.
-        path: The page's file.
-        size: `phone` or `desktop`.
-        scheme: `light` or `dark`.
-    """
-
-    def __init__(self, browser: Any, path: Path, size: str = "desktop", scheme: str = "light") -> None:
-        self.context = browser.new_context(
-            viewport=SIZES[size], color_scheme=scheme, offline=True, accept_downloads=True
-        )
-        self.page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.url = path.resolve().as_uri()
-        self.page.goto(self.url)
-        self.ready()
-
-    def ready(self) -> None:
-        self.page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
-
-    def wait_for(self, selector: str, count: int) -> None:
-        """Waits until so many elements match; what follows a click comes a moment later."""
-        self.page.wait_for_function(
-            "([selector, count]) => document.querySelectorAll(selector).length === count", arg=[selector, count]
-        )
-
-    def wait_for_lines(self, chart: str, count: int) -> None:
-        """Waits until a chart draws so many lines."""
-        self.wait_for(f"#figure-{chart} .plot svg.marks .mark-line.role-mark path", count)
-
-
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Callable[..., Tab]]:
-    tabs: list[Tab] = []
-
-    def opened(*arguments: Any) -> Tab:
-        tabs.append(Tab(browser, *arguments))
-        return tabs[-1]
-
-    yield opened
-    for tab in tabs:
-        tab.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -126,7 +74,7 @@ def test_the_data_can_be_seen_and_saved(open_page: Callable[..., Tab], tiny_repo
     figure.locator(".data summary").click()
     tab.wait_for("#figure-stream .data tbody tr", 5 * 6)
     with tab.page.expect_download() as download:
-        figure.locator(".data button").click()
+        figure.locator(".data button", has_text="Save as CSV").click()
     assert download.value.suggested_filename == "stream.csv"
     lines = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
     assert lines[0].split(",")[:2] == ["adapter", "step"]
@@ -177,3 +125,82 @@ def test_other_pages_are_drawn(open_page: Callable[..., Tab], tiny: Make, tmp_pa
     assert (compared.said, compared.asked) == ([], [compared.url])
     assert compared.page.locator("#figure-difference svg .mark-symbol.role-mark path").count() == 5
     assert json.loads(compared.page.locator("#specs").inner_text()).keys() == {"difference"}
+
+
+def column(tab: Tab, table: str, number: int) -> list[str]:
+    rows = tab.page.locator(f"{table} tbody tr:visible")
+    return [rows.nth(row).locator("th, td").nth(number).inner_text() for row in range(rows.count())]
+
+
+def test_tables_are_sorted_by_their_headers(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
+    tab = open_page(tiny_report.folder / PAGE_FILE)
+    summary = tiny_report.summary
+    table = "#gains figure.table"
+    head = tab.page.locator(f"{table} thead th")
+    names = [name.strip() for name in head.all_inner_texts()]
+    assert head.first.get_attribute("aria-sort") is None
+
+    def sorted_by(column: str, ascending: bool) -> list[str]:
+        found: list[str] = summary.sort_values(column, ascending=ascending, kind="stable").adapter.tolist()
+        return found
+
+    accuracy = head.nth(names.index("accuracy"))
+    for order in ("descending", "ascending", "descending"):
+        accuracy.get_by_role("button").press("Enter")
+        assert accuracy.get_attribute("aria-sort") == order
+        shown = [float(text.rstrip(" %")) for text in column(tab, table, names.index("accuracy"))]
+        assert shown == sorted(shown, reverse=order == "descending")
+    head.nth(names.index("state")).get_by_role("button").click()  # bytes in their units: 65.6 kB are more than 800 B
+    assert accuracy.get_attribute("aria-sort") is None
+    assert column(tab, table, 0) == sorted_by("state_bytes", ascending=False)
+    head.first.get_by_role("button").click()
+    assert head.first.get_attribute("aria-sort") == "ascending"
+    assert column(tab, table, 0) == ["backbone", "iciia-0", "iciia-3", "iciia-16", "oracle"]  # 3 before 16
+    assert (
+        tab.page.locator("#clients figure.table thead th").last.locator("button").count() == 0
+    )  # commands have no order
+    assert tab.said == []
+
+
+def test_long_tables_are_filtered(open_page: Callable[..., Tab], tiny_report: sim.Report, tmp_path: Path) -> None:
+    header, rows = ["what", "how much"], [[f"thing {number}", f"{number % 7}.5 %"] for number in range(20)]
+    parts = [Table("Long", header, rows), Table("Short", header, rows[:5])]
+    page = Page("Tables", "Two of them.", [Section("tables", "Tables", [], parts)])
+    tab = open_page(write_page(page, [], tmp_path / "page.html", Cache()))
+    box = tab.page.get_by_role("searchbox")
+    assert box.count() == 1
+    box.fill("THING 3.5")
+    assert column(tab, "figure.table >> nth=0 >>", 0) == [name for name, value in rows if "3.5" in value]
+    assert tab.page.get_by_role("status").inner_text() == "3 of 20 rows"
+    box.fill("")
+    assert len(column(tab, "figure.table >> nth=0 >>", 0)) == 20
+    assert tab.said == []
+
+
+def test_a_command_is_copied(browser: Any, tiny_report: sim.Report) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"], offline=True)
+    page = context.new_page()
+    page.goto((tiny_report.folder / PAGE_FILE).as_uri())
+    page.locator("html[data-ready=yes]").wait_for(state="attached")
+    button = page.locator("button.copy").first
+    button.click()
+    page.locator("button.copy[data-done]").wait_for()
+    worst = tiny_report.clients.query("adapter == 'iciia-16'").sort_values(["accuracy", "client"]).client.iloc[0]
+    assert button.get_attribute("data-copy") == f"iciia look {tiny_report.folder} --client {worst}"
+    if button.get_attribute("data-done") == "copied":
+        assert page.evaluate("navigator.clipboard.readText()") == button.get_attribute("data-copy")
+    else:
+        assert page.evaluate("getSelection().toString()") == button.get_attribute("data-copy")
+    context.close()
+
+
+def test_it_can_be_printed(open_page: Callable[..., Tab], tiny_report: sim.Report) -> None:
+    """On white whatever the reader's scheme, whole tables, and nothing that only a screen can use."""
+    tab = open_page(tiny_report.folder / PAGE_FILE, "desktop", "dark")
+    tab.page.emulate_media(media="print")
+    background = tab.page.locator("body").evaluate("element => getComputedStyle(element).backgroundColor")
+    assert background == BACKGROUND["light"]
+    for hidden in ("nav", "details.data", ".plot details"):
+        assert not tab.page.locator(hidden).first.is_visible()
+    assert tab.page.locator(".scroll").first.evaluate("element => getComputedStyle(element).maxHeight") == "none"
+    assert len(tab.page.pdf()) > 50_000
