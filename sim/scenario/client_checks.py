@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sim.scenario.clients import ClientsSettings, SizeRange
+from sim.scenario.devices import built_in, unknown_device
 from sim.scenario.drifts import DriftSettings, PositionSettings, PriorDriftSettings, RecurringDriftSettings
 from sim.scenario.sections import Found, Sections
 from sim.texts import read_rows
@@ -17,6 +18,7 @@ def check_clients(sections: Sections) -> Found:
     clients: ClientsSettings | None = sections.get("clients")
     if clients is None:
         return
+    yield from _device_problems(clients)
     if clients.source == "natural":
         yield from _natural_problems(clients)
         return
@@ -30,6 +32,16 @@ def check_clients(sections: Sections) -> Found:
         )
     for name, message in _drift_problems(clients, clients.images, sections.document.folder):
         yield ("clients", *name.split(".")), message
+
+
+def _device_problems(clients: ClientsSettings) -> Found:
+    """Devices that nobody knows, and shares that are not of one whole."""
+    for name in clients.devices:
+        if name not in built_in():
+            yield ("clients", "devices", name), unknown_device(name)
+    whole = sum(clients.devices.values())
+    if clients.devices and abs(whole - 1) > 1e-6:
+        yield ("clients", "devices"), f"got shares that sum to {whole:g}; expected 1"
 
 
 def _natural_problems(clients: ClientsSettings) -> Found:

@@ -102,3 +102,6 @@ class ClientsSettings(Settings):
     has met all images of a class meets them again, in a new order. with_replacement: any image, any time."""
     corruption: CorruptionSettings | None = None
     """What clients' cameras do to their images."""
+    devices: dict[str, PositiveFloat] = {}
+    """Share of the clients that have each device, {phone: 0.6, microcontroller: 0.4}: names of `iciia overhead --device`, and
+    together 1. The report says accuracy by device, and a bank can be fitted to it (`bank.by_device`)."""
