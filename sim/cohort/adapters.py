@@ -31,14 +31,14 @@ from sim.scenario.adapters import (
     capacities,
     expand,
 )
-from sim.scenario.devices import built_in
+from sim.scenario.clients import ClientsSettings
 
 
 def build_adapters(
     settings: list[AnyAdapterSettings],
     modules: Mapping[str, Module],
     source: Source,
-    devices: Mapping[str, float] | None = None,
+    clients: ClientsSettings | None = None,
 ) -> dict[str, Adapter]:
     """Makes the adapters of a scenario, by name and in order.
 
@@ -46,15 +46,15 @@ def build_adapters(
         settings: Its `adapters`.
         modules: Trained modules by name.
         source: What the cloud tells every adapter.
-        devices: Share of each device among its clients, which banks that are fitted to devices need.
+        clients: Its `clients`, which banks that are fitted to devices need.
     """
     adapters: dict[str, Adapter] = {}
     for one in settings:
         for variant in expand(one):
-            if variant == BY_DEVICE:
+            if variant == BY_DEVICE and clients is not None:
                 fitting = [build_adapter(one, capacity, modules, source) for capacity in capacities(one)]
                 banks = [adapter for adapter in fitting if isinstance(adapter, IciiaAdapter)]
-                made: Adapter = FittedAdapter(banks, devices or {}, built_in())
+                made: Adapter = FittedAdapter(banks, clients.devices, clients.known_devices)
             else:
                 made = build_adapter(one, variant, modules, source)
             adapters[adapter_name(one, variant)] = made

@@ -84,9 +84,7 @@ class CohortSimulator:
         self.job = job
         self.store = job.store
         self.stream = job.stream()
-        self.adapters: dict[str, Adapter] = build_adapters(
-            list(job.adapters), job.modules, job.source, job.clients.devices
-        )
+        self.adapters: dict[str, Adapter] = build_adapters(list(job.adapters), job.modules, job.source, job.clients)
 
     def simulate(self, cohort: int) -> CohortResult:
         """Simulates one cohort. The result depends on nothing but the job and the cohort's number.

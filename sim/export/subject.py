@@ -123,7 +123,7 @@ def _chosen(scenario: Scenario, artifact: CloudArtifact, choice: Choice, source:
     if choice.adapter is None:
         name = _one_of(artifact.modules, choice.module, "module", f"{source}: modules")
         return name, _with_bank(artifact.modules[name], choice, name)
-    adapters = build_adapters(list(scenario.adapters), artifact.modules, artifact.source, scenario.clients.devices)
+    adapters = build_adapters(list(scenario.adapters), artifact.modules, artifact.source, scenario.clients)
     name = _one_of(adapters, choice.adapter, "adapter", f"{source}: adapters")
     return name, adapters[name]
 

@@ -1,5 +1,7 @@
 """Accuracy by the class of devices that clients have."""
 
+from typing import Any
+
 import pandas as pd
 
 from sim.page.aggregates import Clients
@@ -16,7 +18,7 @@ def devices_table(report: Report, found: Clients) -> Table | None:
     devices = [name for name in report.scenario["clients"]["devices"] if name in set(found.devices["device"])]
     rows, first = [], str(report.summary["adapter"].iloc[0])
     for adapter in report.summary["adapter"]:
-        cells = [_cell(frame.loc[(str(adapter), device)]) for device in devices]
+        cells = [_cell(str(adapter), frame.loc[(str(adapter), device)]) for device in devices]
         rows.append([str(adapter), *cells])
     header = ["adapter", *(f"{name}, {frame.loc[(first, name), 'clients']:,} clients" for name in devices)]
     note = (
@@ -26,8 +28,10 @@ def devices_table(report: Report, found: Clients) -> Table | None:
     return Table("Accuracy by device", header, rows, note)
 
 
-def _cell(row: pd.Series) -> str:
+def _cell(adapter: str, row: "pd.Series[Any]") -> str:
     count = float(row["clients"])
+    if adapter == "backbone":
+        return percent(row["accuracy"] / count)
     low, high = t_interval(count, float(row["gain"]), float(row["gain_squared"]))
     text = f"{percent(row['accuracy'] / count)}, {points(row['gain'] / count)} {interval(low, high)}".rstrip()
     fitted = row["fitted_capacity"]

@@ -5,18 +5,20 @@ Patterson, "Roofline", CACM 52(4), 2009). Energy is MACs times that of a multipl
 two published tables give; `devices.yaml` names them. What a device draws while it does nothing is in neither.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from iciia.overhead import Cost
 from sim.errors import Problem, ScenarioError, did_you_mean
 from sim.scenario.base import PositiveFloat, PositiveInt, Settings
 from sim.scenario.yaml_text import BadYamlError, lines_of, parse, plain
+
+if TYPE_CHECKING:  # whoever reads a report has profiles, and no torch
+    from iciia.overhead import Cost
 
 Said = Annotated[str, Field(min_length=1)]
 """Where a number is from."""
@@ -116,7 +118,7 @@ def estimate(profile: Profile, macs: int, moved_bytes: int, held_bytes: int) -> 
     return Estimate(1e3 * seconds, low, high, held_bytes <= profile.adapter_bytes.value)
 
 
-def estimate_adapter(profile: Profile, cost: Cost, capacity: int | None) -> Estimate:
+def estimate_adapter(profile: Profile, cost: "Cost", capacity: int | None) -> Estimate:
     """What an adapter takes beside the backbone.
 
     Moved for an image are all weights and the whole state, read once, and a slot of the bank, written: the state's bytes over the
@@ -150,13 +152,13 @@ def profiles_of(name: str) -> Mapping[str, Profile]:
         return {name: built_in()[name]}
     if Path(name).suffix in (".yaml", ".yml") or Path(name).is_file():
         return read_profiles(Path(name))
-    raise ScenarioError("devices", [Problem(name, unknown_device(name))])
+    raise ScenarioError("devices", [Problem(name, unknown_device(name, built_in()))])
 
 
-def unknown_device(name: str) -> str:
+def unknown_device(name: str, known: Iterable[str]) -> str:
     """What to say of a name that no profile has."""
-    listed = ", ".join(built_in())
-    meant = did_you_mean(name, built_in())
+    names = list(known)
+    listed, meant = ", ".join(names), did_you_mean(name, names)
     return f"no device of that name; {f'{meant} ({listed})' if meant else f'there are {listed}'}"
 
 
