@@ -13,7 +13,9 @@ from sim.cli import app
 from sim.errors import ScenarioError
 from sim.page.aggregates import clients
 from sim.page.devices import devices_table
+from sim.page.overhead import estimates_table
 from sim.report.load import Report
+from sim.scenario.devices import built_in
 from sim.scenario.file import read
 from sim.scenario.validation import validate
 from sim.streams.devices import draw_devices
@@ -109,6 +111,17 @@ def test_accuracy_by_device(report: Report) -> None:
     page = (report.folder / "report.html").read_text()
     assert "Accuracy by device" in page
     assert "Milliseconds and millijoules, estimated" in page
+    estimates = estimates_table(report)
+    assert estimates is not None
+    assert list(estimates.header)[1:] == [one.title for one in built_in().values()] + ["a board"] * 3
+    rows = {row[0]: row[1:] for row in estimates.rows}
+    assert list(rows) == [
+        "iciia-3",
+        "iciia-16",
+        "iciia-64",
+    ]  # the backbone adds nothing, and a fleet's mean is of no device
+    assert [cell.endswith("does not fit") for cell in rows["iciia-64"][-3:]] == [False, True, True]
+    assert [cell.endswith("does not fit") for cell in rows["iciia-16"][-3:]] == [False, False, True]
 
 
 def test_a_report_without_devices_has_no_such_table(tiny_report: Report, old_report: Path) -> None:
