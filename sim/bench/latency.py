@@ -63,7 +63,7 @@ def measure_latency(scenario: str, seconds: float) -> Iterator[str]:
     data = spec.open(cache)
     features, classes = feature_dim(spec, data), len(data.classes)
     modules = {name: untrained(one, features, data.classes, cache) for name, one in settings.modules.items()}
-    adapters = build_adapters(list(settings.adapters), modules, Source.blank(features, classes))
+    adapters = build_adapters(list(settings.adapters), modules, Source.blank(features, classes), settings.clients)
     yield f"one image at a time, one thread, D={features}, C={classes}, after {SEEN} images"
     yield f"{'adapter':<24}{'MACs/image':>16}{'median us':>14}{'p95 us':>14}"
     with torch_threads(1):

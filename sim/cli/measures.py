@@ -10,7 +10,11 @@ from sim.cli.output import console, print_json
 app = typer.Typer()
 
 
-@app.command(epilog=examples("iciia overhead --backbone resnet50", "iciia overhead --paper", "iciia overhead --json"))
+@app.command(
+    epilog=examples(
+        "iciia overhead --backbone resnet50", "iciia overhead --paper", "iciia overhead --device phone --device my.yaml"
+    )
+)
 def overhead(
     backbone: Annotated[
         list[str] | None, typer.Option(help="timm name, femnist_cnn or c3d; may be given several times.")
@@ -22,14 +26,27 @@ def overhead(
     ] = None,
     capacity: Annotated[int | None, typer.Option(min=0, help="Bank capacity, N; 15 if left out.")] = None,
     paper: Annotated[bool, typer.Option("--paper", help="Every pair of dataset and backbone in the paper.")] = False,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME_OR_FILE",
+            help="Estimate milliseconds and millijoules instead, on microcontroller, phone, single_board or desktop, or on the "
+            "devices of a YAML file; may be given several times.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Print what ICIIA costs beside a backbone: multiply-adds for an image, parameters, bytes of a bank."""
     from iciia.paper import CAPACITY
+    from sim.report.estimates import device_rows, rendered_estimates
     from sim.report.overhead import OverheadRow, PaperRow, overhead_row, paper_rows, rendered
+    from sim.scenario.devices import profiles_of
 
-    if paper and (backbone or layers or partitions):
-        raise typer.BadParameter("--paper has backbones, layers and partitions of its own; leave these out")
+    if paper and (backbone or layers or partitions or device):
+        raise typer.BadParameter(
+            "--paper has backbones, layers and partitions of its own, and no devices; leave these out"
+        )
+    profiles = {name: one for given in device or [] for name, one in profiles_of(given).items()}
     images = CAPACITY if capacity is None else capacity
     rows: list[PaperRow] | list[OverheadRow]
     try:
@@ -37,9 +54,17 @@ def overhead(
             rows = paper_rows(images)
         else:
             backbones = backbone or ["mobilenetv3_large_100"]
-            rows = [overhead_row(name, layers or 3, p, images) for name in backbones for p in partitions or [1, 256]]
+            counted = [overhead_row(name, layers or 3, p, images) for name in backbones for p in partitions or [1, 256]]
+            rows = counted
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    if profiles:
+        estimated = list(device_rows(counted, profiles))
+        if as_json:
+            print_json([row.as_dict() for row in estimated])
+        else:
+            console().print(rendered_estimates(estimated))
+        return
     if as_json:
         print_json([row.as_dict() for row in rows])
     else:

@@ -17,7 +17,9 @@ from iciia.contexts.module import Module
 from iciia.contexts.priors import ClientPriors
 from iciia.imports import import_class
 from iciia.policies import make_policy
+from sim.cohort.fleet import FittedAdapter
 from sim.scenario.adapters import (
+    BY_DEVICE,
     AnyAdapterSettings,
     FfAdapterSettings,
     IciiaAdapterSettings,
@@ -26,18 +28,36 @@ from sim.scenario.adapters import (
     T3aAdapterSettings,
     Variant,
     adapter_name,
+    capacities,
     expand,
 )
+from sim.scenario.clients import ClientsSettings
 
 
 def build_adapters(
-    settings: list[AnyAdapterSettings], modules: Mapping[str, Module], source: Source
+    settings: list[AnyAdapterSettings],
+    modules: Mapping[str, Module],
+    source: Source,
+    clients: ClientsSettings | None = None,
 ) -> dict[str, Adapter]:
-    """Makes the adapters of a scenario, by name and in order."""
+    """Makes the adapters of a scenario, by name and in order.
+
+    Args:
+        settings: Its `adapters`.
+        modules: Trained modules by name.
+        source: What the cloud tells every adapter.
+        clients: Its `clients`, which banks that are fitted to devices need.
+    """
     adapters: dict[str, Adapter] = {}
     for one in settings:
         for variant in expand(one):
-            adapters[adapter_name(one, variant)] = build_adapter(one, variant, modules, source)
+            if variant == BY_DEVICE and clients is not None:
+                fitting = [build_adapter(one, capacity, modules, source) for capacity in capacities(one)]
+                banks = [adapter for adapter in fitting if isinstance(adapter, IciiaAdapter)]
+                made: Adapter = FittedAdapter(banks, clients.devices, clients.known_devices)
+            else:
+                made = build_adapter(one, variant, modules, source)
+            adapters[adapter_name(one, variant)] = made
     return adapters
 
 

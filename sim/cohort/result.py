@@ -1,12 +1,27 @@
 """What happened to the clients of a cohort."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.streams.drift import Plan
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """The devices of a cohort's clients.
+
+    Args:
+        names: All devices.
+        device: Number of each client's in `names`, int64 [K].
+        fitted: Bank capacity that each client has, int64 [K], of adapters that are fitted to devices, by name.
+    """
+
+    names: Sequence[str]
+    device: NDArray[np.int64]
+    fitted: Mapping[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -19,6 +34,7 @@ class CohortResult:
         cohort: Its number.
         clients: Client numbers, int64 [K].
         owners: Natural client that each is, int64 [K]; None if streams are drawn.
+        fleet: Their devices; None if they have none.
         lengths: Images in their streams, int64 [K].
         protocol: By which they were predicted.
         plan: Their class priors.
@@ -38,6 +54,7 @@ class CohortResult:
     cohort: int
     clients: NDArray[np.int64]
     owners: NDArray[np.int64] | None
+    fleet: Fleet | None
     lengths: NDArray[np.int64]
     protocol: str
     plan: Plan

@@ -18,14 +18,16 @@ from iciia.cloud.features import FeatureStore
 from iciia.contexts.module import Module
 from sim.cloud.live import LiveStore
 from sim.cohort.adapters import build_adapters
+from sim.cohort.fleet import FittedAdapter
 from sim.cohort.protocols import PredictionFailedAt, predict_sets, steps_together
-from sim.cohort.result import CohortResult
+from sim.cohort.result import CohortResult, Fleet
 from sim.cohort.scoring import score
 from sim.cohort.staleness import measure_staleness, subsets_of
 from sim.errors import SimulationError
 from sim.scenario.adapters import AnyAdapterSettings
 from sim.scenario.clients import ClientsSettings
 from sim.streams.build import build_stream
+from sim.streams.devices import draw_devices
 from sim.streams.stream import Streams
 
 _STEPS = (1, 1, 1, 2, 2, 2, 2)
@@ -82,7 +84,7 @@ class CohortSimulator:
         self.job = job
         self.store = job.store
         self.stream = job.stream()
-        self.adapters: dict[str, Adapter] = build_adapters(list(job.adapters), job.modules, job.source)
+        self.adapters: dict[str, Adapter] = build_adapters(list(job.adapters), job.modules, job.source, job.clients)
 
     def simulate(self, cohort: int) -> CohortResult:
         """Simulates one cohort. The result depends on nothing but the job and the cohort's number.
@@ -203,8 +205,26 @@ class CohortSimulator:
         owners = self.stream.owner(clients)
         detected = {name: np.concatenate(parts, axis=1) for name, parts in alarms.items()}
         return CohortResult(
-            cohort, clients, owners, lengths, self.job.protocol, plan.rows(kept), staleness, detected, *joined
+            cohort,
+            clients,
+            owners,
+            self._fleet(clients),
+            lengths,
+            self.job.protocol,
+            plan.rows(kept),
+            staleness,
+            detected,
+            *joined,
         )
+
+    def _fleet(self, clients: NDArray[np.int64]) -> Fleet | None:
+        """The devices of the clients, [K]; None if they have none."""
+        shares = self.job.clients.devices
+        if not shares:
+            return None
+        drawn = draw_devices(shares, self.job.seed, clients)
+        fitted = {name: one.capacities[drawn] for name, one in self.adapters.items() if isinstance(one, FittedAdapter)}
+        return Fleet(list(shares), drawn, fitted)
 
 
 class PredictionFailed(Exception):

@@ -61,7 +61,7 @@ def run_one(scenario: Scenario, folder: Path, context: Context) -> Report:
         context.display.clients(before + _clients(scenario, todo), images_before) as display,
     ):
         cohorts = itertools.chain.from_iterable(todo)
-        adapters = build_adapters(list(scenario.adapters), job.modules, job.source).values()
+        adapters = build_adapters(list(scenario.adapters), job.modules, job.source, scenario.clients).values()
         steps = steps_together(
             scenario.protocol, scenario.clients.chunk, stream.lengths(np.arange(scenario.clients.count))
         )

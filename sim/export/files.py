@@ -11,11 +11,13 @@ from iciia.adapters import IciiaAdapter
 from iciia.cloud.images import ImageSource
 from iciia.cloud.preprocessing import Preprocessing
 from iciia.export import Step, WithBackbone, step_of, write
+from iciia.export.weights import SMALLEST, WEIGHTS, to_int8
 from sim.errors import ExportError, ReportError
+from sim.export.int8 import accuracies
 from sim.export.subject import Subject
 
 
-def write_files(subject: Subject, folder: Path, form: str, opset: int) -> list[Path]:
+def write_files(subject: Subject, folder: Path, form: str, opset: int, weights: str = "float32") -> list[Path]:
     """Writes a step and its description into a folder.
 
     Args:
@@ -23,6 +25,7 @@ def write_files(subject: Subject, folder: Path, form: str, opset: int) -> list[P
         folder: New or empty.
         form: One of `iciia.export.FORMATS`.
         opset: Version of ONNX's operators.
+        weights: One of `iciia.export.weights.WEIGHTS`; what int8 costs in accuracy is measured on the run's clients.
 
     Returns:
         The files.
@@ -33,8 +36,18 @@ def write_files(subject: Subject, folder: Path, form: str, opset: int) -> list[P
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ReportError(f"{folder}: is not empty; choose another folder for --out")
+    if weights not in WEIGHTS:
+        raise ExportError(f"--weights: got {weights!r}; expected one of {', '.join(WEIGHTS)}")
     try:
-        return write(_step(subject), folder, form, _more(subject), opset)
+        step, more = _step(subject), _more(subject) | {"weights": weights}
+        if weights == "int8":
+            if not to_int8(step):
+                raise ValueError(
+                    f"has no matrix of {SMALLEST:,} numbers or more, and smaller ones stay in float32; leave out --weights"
+                )
+            if subject.run is not None:
+                more |= {"accuracy": accuracies(*subject.run, subject.adapter, subject.backbone)}
+        return write(step, folder, form, more, opset)
     except ImportError as error:
         raise ExportError(f"--format {form}: {error}; pip install 'iciia-sim[export]'") from error
     except ValueError as error:

@@ -60,6 +60,7 @@ class Subject:
         classes: Names of the classes; None if they are unknown.
         origin: Where it comes from, for its description.
         backbone: The backbone, in float32 on the CPU, and the images that it reads; None unless it was asked for.
+        run: The run that it is of, and what the cloud made for it; None for a module from a folder of its own.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Subject:
     classes: list[str] | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
     backbone: tuple[Backbone, ImageSource] | None = None
+    run: tuple[Scenario, CloudArtifact] | None = None
 
 
 def subject(source: Path, choice: Choice, with_backbone: bool, cache: Cache, stage: StageProgress) -> Subject:
@@ -116,14 +118,16 @@ def _of_run(source: Path, choice: Choice, with_backbone: bool, cache: Cache, sta
     name, adapter = _chosen(scenario, artifact, choice, source)
     origin = {"run": scenario.name, "scenario_digest": scenario.digest()}
     backbone = _backbone(cloud_spec(scenario), cache, stage) if with_backbone else None
-    return Subject(name, adapter, len(artifact.classes), list(artifact.classes.names), origin, backbone)
+    return Subject(
+        name, adapter, len(artifact.classes), list(artifact.classes.names), origin, backbone, (scenario, artifact)
+    )
 
 
 def _chosen(scenario: Scenario, artifact: CloudArtifact, choice: Choice, source: Path) -> tuple[str, Adapter]:
     if choice.adapter is None:
         name = _one_of(artifact.modules, choice.module, "module", f"{source}: modules")
         return name, _with_bank(artifact.modules[name], choice, name)
-    adapters = build_adapters(list(scenario.adapters), artifact.modules, artifact.source)
+    adapters = build_adapters(list(scenario.adapters), artifact.modules, artifact.source, scenario.clients)
     name = _one_of(adapters, choice.adapter, "adapter", f"{source}: adapters")
     return name, adapters[name]
 

@@ -31,11 +31,14 @@ class Clients:
         quantiles: Adapter x measure (accuracy, gain) x share of clients: the value that this share of them does not exceed.
         below: Share of each adapter's clients that are less accurate than with the backbone.
         worst: The clients with the lowest accuracy of one adapter, with its gain there.
+        devices: Adapter x device: clients, sums of their accuracies, of their gains and of the squares of these, and the bank
+            that is fitted to the device; empty if clients have no devices.
     """
 
     quantiles: pd.DataFrame
     below: dict[str, float]
     worst: pd.DataFrame
+    devices: pd.DataFrame
 
 
 def over_stream(report: Report) -> pd.DataFrame:
@@ -86,9 +89,11 @@ def clients(report: Report, named: str) -> Clients:
     counts: dict[tuple[str, str], NDArray[np.int64]] = defaultdict(lambda: np.zeros(2 * RESOLUTION + 1, dtype=np.int64))
     below: dict[str, int] = defaultdict(int)
     all_of: dict[str, int] = defaultdict(int)
-    worst = []
-    for part in _parts(report, "clients", ["client", "adapter", "images", "accuracy", "gain"]):
+    worst, devices = [], []
+    columns = ["client", "adapter", "images", "accuracy", "gain", "device", "fitted_capacity"]
+    for part in _parts(report, "clients", columns):
         frame = part.to_pandas()
+        devices.append(_by_device(frame))
         for name, rows in frame.groupby("adapter", observed=True):
             for measure in ("accuracy", "gain"):
                 place = np.rint(rows[measure].to_numpy() * RESOLUTION).astype(np.int64) + RESOLUTION
@@ -104,7 +109,19 @@ def clients(report: Report, named: str) -> Clients:
         ]
     )
     first = pd.concat(worst, ignore_index=True).sort_values(["accuracy", "client"]).head(WORST)
-    return Clients(quantiles, {name: below[name] / all_of[name] for name in all_of}, first)
+    together = pd.concat(devices, ignore_index=True).groupby(["adapter", "device"], as_index=False)
+    sums = dict.fromkeys(("clients", "accuracy", "gain", "gain_squared"), "sum")
+    by_device = together.agg({**sums, "fitted_capacity": "first"})
+    return Clients(quantiles, {name: below[name] / all_of[name] for name in all_of}, first, by_device)
+
+
+def _by_device(frame: pd.DataFrame) -> pd.DataFrame:
+    """Sums over the clients of each device; no rows if they have none."""
+    named = frame.astype({"adapter": str, "device": object}).assign(gain_squared=frame["gain"] ** 2)
+    return named.groupby(["adapter", "device"], as_index=False).agg(
+        clients=("client", "size"), accuracy=("accuracy", "sum"), gain=("gain", "sum"), gain_squared=("gain_squared", "sum"),
+        fitted_capacity=("fitted_capacity", "first"),
+    )  # fmt: skip
 
 
 def _quantiles(counts: NDArray[np.int64]) -> NDArray[np.float64]:

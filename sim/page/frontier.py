@@ -21,6 +21,10 @@ NEAR = (0.16, 0.05)
 """Names would overlap if they were closer than this, in shares of the chart's width and height."""
 
 
+BESIDE = 0.25
+"""In this share of the width from the left, names stand to the right of their marks: to the left they would cross the axis."""
+
+
 def frontier_charts(report: Report, styles: Sequence[theme.Style]) -> list[Chart]:
     """Accuracy against bytes and against MACs, of adapters that see images alone."""
     return [chart for cost in COSTS if (chart := _chart(report, styles, cost)) is not None]
@@ -59,11 +63,12 @@ def _chart(report: Report, styles: Sequence[theme.Style], cost: str) -> Chart | 
             alt.Tooltip("on_frontier:N", title="on the frontier"),
         ],
     )
+    inside = _log_share(frame["place"], BESIDE)
     names = (
         base.transform_filter(alt.FieldOneOfPredicate("adapter", _named(frame)))
         .mark_text(
-            align=alt.ExprRef(expr="datum.cost === 0 ? 'left' : 'right'"),
-            dx=alt.ExprRef(expr="datum.cost === 0 ? 6 : -6"),
+            align=alt.ExprRef(expr=f"datum.place <= {inside} ? 'left' : 'right'"),
+            dx=alt.ExprRef(expr=f"datum.place <= {inside} ? 6 : -6"),
             dy=-5,
             baseline="bottom",
             color=theme.INK,
@@ -100,6 +105,12 @@ def _placed(frame: pd.DataFrame, title: str) -> tuple[alt.X, pd.DataFrame]:
         axis=alt.Axis(values=ticks, labelExpr=f"datum.value <= {free * 1.001} ? '0' : format(datum.value, '~s')"),
     )
     return x, frame.assign(place=frame["cost"].clip(lower=free))
+
+
+def _log_share(places: pd.Series, share: float) -> float:
+    """The place that is this share of the way along a logarithmic axis."""
+    low, high = float(places.min()), float(places.max())
+    return float(low * (high / low) ** share)
 
 
 def _named(frame: pd.DataFrame) -> list[str]:

@@ -4,8 +4,11 @@ from typing import Any
 
 import pandas as pd
 
+from iciia.overhead import Cost
 from sim.page.parts import Table, rows_of, size, whole
+from sim.report.estimates import NO_ROOM, energy_text, time_text
 from sim.report.load import Report
+from sim.scenario.devices import Profile, built_in, estimate_adapter
 
 
 def overhead_table(report: Report) -> Table:
@@ -33,6 +36,30 @@ def overhead_table(report: Report) -> Table:
         "are left out, and without classifier also what the module's own head adds."
     )
     return Table("On the device", header, rows, note, half=True)
+
+
+def estimates_table(report: Report) -> Table | None:
+    """What each adapter is estimated to take on the devices that come with the package and those of the scenario's own; None if
+    nothing takes anything."""
+    own = report.scenario["clients"].get("profiles", {})
+    profiles = {**built_in(), **{name: Profile.model_validate(one) for name, one in own.items()}}
+    rows = []
+    for row in rows_of(report.overhead.dropna(subset=["macs_per_image", "state_bytes", "parameters"])):
+        if row.kind == "fitted" or (not row.macs_per_image and not row.state_bytes):
+            continue
+        cost = Cost(int(row.macs_per_image), 0, int(row.state_bytes), int(row.parameters))
+        capacity = None if pd.isna(row.bank_capacity) else int(row.bank_capacity)
+        found = [estimate_adapter(profile, cost, capacity) for profile in profiles.values()]
+        texts = [", ".join([time_text(one), energy_text(one)] + [NO_ROOM] * (not one.fits)) for one in found]
+        rows.append([str(row.adapter), *texts])
+    note = (
+        "Estimates; nothing here was measured on a device. For one image, beside the backbone's own. Time is the larger of "
+        "computing and of moving bytes (all weights and the client's state, read once; a slot of the bank, written). Energy lies "
+        "between two published tables, 7 and 45 nm; what a device draws while it waits is in neither. Device classes, numbers "
+        "and sources: docs/device.md."
+    )
+    header = ["adapter", *(profile.title for profile in profiles.values())]
+    return Table("Milliseconds and millijoules, estimated", header, rows, note) if rows else None
 
 
 def speed_table(report: Report) -> Table | None:

@@ -5,10 +5,11 @@ from sim.page.audit import audit_chart, audit_table
 from sim.page.calibration import calibration_chart, metrics_table
 from sim.page.capacity import capacity_chart
 from sim.page.detections import detections_table
+from sim.page.devices import devices_table
 from sim.page.distribution import decile_table, distribution_charts, looked_at, worst_table
 from sim.page.frontier import frontier_charts
 from sim.page.headline import best_adapter, gain_chart, headline_cards, summary_table
-from sim.page.overhead import overhead_table, speed_table
+from sim.page.overhead import estimates_table, overhead_table, speed_table
 from sim.page.parts import Page, Part, Section
 from sim.page.provenance import described, facts_table, reproduce
 from sim.page.recovery import recovery_chart, recovery_table
@@ -47,6 +48,7 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
             "Clients",
             ["A mean hides whom it fails."],
             *distribution_charts(found, looks),
+            devices_table(report, found),
             decile_table(report, found),
             worst_table(report, found, named),
             looked_at(report),
@@ -55,7 +57,7 @@ def run_page(report: Report) -> tuple[Page, list[Style]]:
         _section(
             "metrics", "Confidence and other metrics", [], calibration_chart(report, looks), metrics_table(report)
         ),
-        _section("overhead", "Overhead", [], overhead_table(report), speed_table(report)),
+        _section("overhead", "Overhead", [], overhead_table(report), speed_table(report), estimates_table(report)),
         _section("provenance", "Provenance", [], *reproduce(report), facts_table(report)),
     ]
     return Page(str(report.run["name"]), described(report), [one for one in sections if one.parts]), looks

@@ -58,6 +58,8 @@ COLUMNS: Mapping[str, str] = {
     "false_alarms": "alarms that detect no drift",
     "false_alarms_per_1000": "false alarms for 1,000 images",
     "detections.adapter": "the adapter's name in the scenario; null for a control that is nobody's",
+    "device": "class of devices that the client's is of; null if clients have none",
+    "fitted_capacity": "capacity of the client's bank where it follows from its device, 0 where none fits; null elsewhere",
     "image": "number of the image in the store",
     "images": "number of images",
     "images_after": "images in the window from the drift on, cut at the next drift",

@@ -38,6 +38,8 @@ class OverheadRow:
         stream_bank_bytes: The same, stream context.
         priors_macs: The default module, its head included, told of as many superclasses as the paper's ImageNet has, 85.
         priors_bank_bytes: One client's full bank of it in float32.
+        backbone_parameters: Weights of the backbone.
+        priors_parameters: Of the default module, a classifier included.
     """
 
     backbone: str
@@ -57,6 +59,8 @@ class OverheadRow:
     stream_bank_bytes: int
     priors_macs: int
     priors_bank_bytes: int
+    backbone_parameters: int
+    priors_parameters: int
 
     def costs(self) -> dict[str, int]:
         """Multiply-adds of one image in each way of working, by name."""
@@ -171,6 +175,8 @@ def _row(
         stream_bank_bytes=stream.state_bytes,
         priors_macs=priors.macs_per_image,
         priors_bank_bytes=priors.state_bytes,
+        backbone_parameters=sum(one.numel() for one in backbone.model.parameters()),
+        priors_parameters=priors.parameters,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sim.cohort.result import CohortResult
+from sim.cohort.result import CohortResult, Fleet
 from sim.report import schema
 from sim.report.around_drifts import Correct, Drifts, around
 
@@ -63,7 +63,11 @@ def client_rows(result: CohortResult, correct: Correct, adapters: Sequence[str])
             "natural_client": pa.nulls(accuracy.size)
             if result.owners is None
             else np.broadcast_to(result.owners, shape).ravel(),
+            "device": pa.nulls(accuracy.size) if result.fleet is None else _devices(result.fleet, len(adapters)),
             "adapter": named(adapters, shape[1]),
+            "fitted_capacity": pa.nulls(accuracy.size)
+            if result.fleet is None
+            else pa.concat_arrays([_fitted(result.fleet, name) for name in adapters]),
             "protocol": named([result.protocol], accuracy.size),
             "images": np.broadcast_to(result.lengths, shape).ravel(),
             "correct": correct.sum(axis=2).ravel(),
@@ -72,6 +76,18 @@ def client_rows(result: CohortResult, correct: Correct, adapters: Sequence[str])
             "nll": (losses / result.lengths).ravel(),
         },
     )
+
+
+def _devices(fleet: Fleet, adapters: int) -> pa.DictionaryArray:
+    """The device column of rows that come adapter by adapter."""
+    codes = np.tile(fleet.device.astype(np.int32), adapters)
+    return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(fleet.names), pa.string()))
+
+
+def _fitted(fleet: Fleet, adapter: str) -> pa.Array:
+    """The clients' bank capacities under an adapter that fits them to devices; nulls for any other."""
+    found = fleet.fitted.get(adapter)
+    return pa.nulls(len(fleet.device), pa.int64()) if found is None else pa.array(found, pa.int64())
 
 
 def drift_rows(

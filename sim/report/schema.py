@@ -14,9 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """1: before there were natural clients, attributes and protocols. 2: before tables said what adapters know and scored detectors.
-3: before summaries said what a bank is."""
+3: before summaries said what a bank is. 4: before clients had devices."""
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 
@@ -51,8 +51,8 @@ TABLES: Mapping[str, Table] = {
     ),
     "clients": Table(
         _schema(
-            client=pa.int64(), natural_client=pa.int64(), adapter=_NAME, protocol=_NAME, images=pa.int32(), correct=pa.float64(),
-            accuracy=pa.float64(), gain=pa.float64(), nll=pa.float64(),
+            client=pa.int64(), natural_client=pa.int64(), device=_NAME, adapter=_NAME, fitted_capacity=pa.int64(),
+            protocol=_NAME, images=pa.int32(), correct=pa.float64(), accuracy=pa.float64(), gain=pa.float64(), nll=pa.float64(),
         ),
         True,
         "client x adapter; natural_client is the data's own number of it (null for drawn streams), gain is over the backbone on "

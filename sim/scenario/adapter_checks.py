@@ -24,6 +24,7 @@ from sim.scenario.adapters import (
     expand,
     module_of,
 )
+from sim.scenario.clients import ClientsSettings
 from sim.scenario.file import Key
 from sim.scenario.modules import RIVALS, GivenSettings, ModuleSettings, PriorsSettings, TrainedSettings, kind_of
 from sim.scenario.sections import Found, Sections
@@ -36,7 +37,7 @@ MOST_IN_A_SET = 256
 def check_adapters(sections: Sections) -> Found:
     """What is wrong with adapters, each for itself and beside each other."""
     adapters = sections.get("adapters")
-    modules = sections.get("modules")
+    modules, clients = sections.get("modules"), sections.get("clients")
     if adapters is None:
         return
     if not any(adapter.kind == "backbone" for adapter in adapters):
@@ -52,12 +53,25 @@ def check_adapters(sections: Sections) -> Found:
             elif not isinstance(modules[wanted], GivenSettings):  # of which nothing is known before it is read
                 yield from module_problems(key, adapter, modules[wanted])
         yield from _setting_problems(key, adapter)
+        if isinstance(adapter, IciiaAdapterSettings) and adapter.bank.by_device and clients is not None:
+            yield from _fitted_problems((*key, "bank"), adapter.bank, clients)
         for variant in expand(adapter):
             name = adapter_name(adapter, variant)
             if name in names:
                 advice = "remove one" if isinstance(adapter, PlainAdapterSettings) else "give one of them a `name`"
                 yield key, f"a second adapter is called {name!r}; {advice}"
             names[name] = index
+
+
+def _fitted_problems(key: Key, bank: BankSettings, clients: ClientsSettings) -> Found:
+    """What is wrong with a bank that follows from a client's device."""
+    if not clients.devices:
+        yield (
+            (*key, "by_device"),
+            "fits banks to devices, and clients have none; set clients.devices, for example {phone: 0.6, microcontroller: 0.4}",
+        )
+    if bank.diagnostics:
+        yield (*key, "diagnostics"), "measures one bank, and by_device has several; remove one of them"
 
 
 def module_problems(key: Key, adapter: AnyAdapterSettings, module: TrainedSettings) -> Found:
@@ -155,7 +169,7 @@ def check_protocol(sections: Sections) -> Found:
 
 def _stream_bank_problems(key: Key, protocol: str, bank: BankSettings) -> Found:
     """What a bank cannot be if it is the other images of a set."""
-    for name in ("policy", "storage", "diagnostics"):
+    for name in ("policy", "storage", "diagnostics", "by_device"):
         if getattr(bank, name) != BankSettings.model_fields[name].get_default():
             message = f"is of a stream's bank, and with {protocol} a bank is the other images of a set; remove it"
             yield (*key, name), message

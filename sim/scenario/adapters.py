@@ -40,6 +40,9 @@ class BankSettings(Settings):
     """How its numbers are kept; int8 with a scale for each vector."""
     diagnostics: bool = False
     """Whether the age and the class subset of what attention uses are measured (the staleness table); slower."""
+    by_device: bool = False
+    """Whether the capacities make one adapter, NAME-by_device, in which each client has the largest that fits its device
+    (`clients.devices`) with the module's weights, and the backbone alone where none does."""
 
 
 class IciiaAdapterSettings(Settings):
@@ -261,22 +264,31 @@ _Windowed = (
 Variant = int | str | None
 """The one value that an adapter takes of a list in its settings: a capacity, or a number of supports."""
 
+BY_DEVICE = "by_device"
+"""In place of a capacity: each client has its own."""
+
 
 def expand(settings: AnyAdapterSettings) -> list[Variant]:
     """What settings make adapters of: the capacities or supports of a list, or None where there is nothing to list."""
     found: Any = None
     if isinstance(settings, IciiaAdapterSettings):
-        found = settings.bank.capacity
+        found = BY_DEVICE if settings.bank.by_device else settings.bank.capacity
     elif isinstance(settings, T3aAdapterSettings):
         found = settings.supports
     elif isinstance(settings, _Windowed):
         found = settings.capacity
+    return _listed(found)
+
+
+def _listed(found: Any) -> list[Variant]:
     return list(found) if isinstance(found, list) else [found]
 
 
 def capacities(settings: AnyAdapterSettings) -> list[int]:
     """Most images that its adapters remember, of those whose settings say it."""
     found = [] if isinstance(settings, T3aAdapterSettings) else expand(settings)
+    if isinstance(settings, IciiaAdapterSettings) and settings.bank.by_device:
+        found = _listed(settings.bank.capacity)
     return [capacity for capacity in found if isinstance(capacity, int)]
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from sim.errors import ScenarioError
 from sim.scenario.clients import ClientsSettings, SizeRange
+from sim.scenario.devices import read_profiles, unknown_device
 from sim.scenario.drifts import DriftSettings, PositionSettings, PriorDriftSettings, RecurringDriftSettings
 from sim.scenario.sections import Found, Sections
 from sim.texts import read_rows
@@ -17,6 +19,7 @@ def check_clients(sections: Sections) -> Found:
     clients: ClientsSettings | None = sections.get("clients")
     if clients is None:
         return
+    yield from _device_problems(clients, sections.document.folder)
     if clients.source == "natural":
         yield from _natural_problems(clients)
         return
@@ -30,6 +33,21 @@ def check_clients(sections: Sections) -> Found:
         )
     for name, message in _drift_problems(clients, clients.images, sections.document.folder):
         yield ("clients", *name.split(".")), message
+
+
+def _device_problems(clients: ClientsSettings, folder: Path) -> Found:
+    """Devices that nobody knows, and shares that are not of one whole."""
+    try:
+        known = with_profiles(clients, folder).known_devices
+    except ScenarioError as error:
+        yield ("clients", "profiles"), str(error)
+        return
+    for name in clients.devices:
+        if name not in known:
+            yield ("clients", "devices", name), unknown_device(name, known)
+    whole = sum(clients.devices.values())
+    if clients.devices and abs(whole - 1) > 1e-6:
+        yield ("clients", "devices"), f"got shares that sum to {whole:g}; expected 1"
 
 
 def _natural_problems(clients: ClientsSettings) -> Found:
@@ -179,6 +197,17 @@ def read_matrix(matrix: str | list[list[int]] | None, folder: Path) -> list[list
     if not rows:
         raise ValueError("has no rows")
     return rows
+
+
+def with_profiles(clients: ClientsSettings, folder: Path) -> ClientsSettings:
+    """The settings with the profiles of a file in place of its name.
+
+    Raises:
+        ScenarioError: The file cannot be read, or its numbers are not all there.
+    """
+    if not isinstance(clients.profiles, str):
+        return clients
+    return clients.model_copy(update={"profiles": dict(read_profiles(folder / clients.profiles))})
 
 
 def with_matrix(drift: DriftSettings, folder: Path) -> DriftSettings:

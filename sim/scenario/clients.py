@@ -1,10 +1,12 @@
 """Settings of `clients`: who they are, which classes they meet, in which order."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from sim.scenario.base import PositiveFloat, PositiveInt, Settings, Share
+from sim.scenario.devices import Profile, built_in
 from sim.scenario.drifts import DriftSettings, NoDriftSettings
 
 
@@ -102,3 +104,14 @@ class ClientsSettings(Settings):
     has met all images of a class meets them again, in a new order. with_replacement: any image, any time."""
     corruption: CorruptionSettings | None = None
     """What clients' cameras do to their images."""
+    devices: dict[str, PositiveFloat] = {}
+    """Share of the clients that have each device, {phone: 0.6, microcontroller: 0.4}, together 1: microcontroller, phone,
+    single_board, desktop, or one of `profiles`. The report says accuracy by device, and a bank can be fitted to it
+    (`bank.by_device`)."""
+    profiles: str | dict[str, Profile] = {}
+    """Devices of your own: a YAML file as in docs/device.md, or what stands in it."""
+
+    @property
+    def known_devices(self) -> Mapping[str, Profile]:
+        """The devices that come with the package, and those of `profiles`, once a file is read."""
+        return {**built_in(), **(self.profiles if isinstance(self.profiles, dict) else {})}

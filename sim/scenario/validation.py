@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from sim.errors import Problem, ScenarioError
 from sim.scenario.adapter_checks import check_adapters, check_protocol
-from sim.scenario.client_checks import check_clients, with_matrix
+from sim.scenario.client_checks import check_clients, with_matrix, with_profiles
 from sim.scenario.cloud_checks import check_backbone, check_data, check_live, check_modules
 from sim.scenario.file import Document, cells
 from sim.scenario.scenario import Scenario
@@ -52,8 +52,9 @@ def inspect(document: Document) -> tuple[Scenario | None, list[Problem]]:
     problems.sort(key=lambda problem: (problem.line or 0, problem.where))
     if scenario is None or problems:
         return None, problems
-    drift = with_matrix(scenario.clients.drift, document.folder)
-    scenario = scenario.model_copy(update={"clients": scenario.clients.model_copy(update={"drift": drift})})
+    clients = with_profiles(scenario.clients, document.folder)
+    drift = with_matrix(clients.drift, document.folder)
+    scenario = scenario.model_copy(update={"clients": clients.model_copy(update={"drift": drift})})
     return scenario.relative_to(document.data_folder), []
 
 

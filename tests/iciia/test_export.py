@@ -1,11 +1,13 @@
 """What runs on a device: a thousand steps of the exported file equal the session, states included, and what cannot be exported is
 refused with what can."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -15,6 +17,7 @@ from iciia import ICIIA, Adapter, BackboneAdapter, ClientPriors, FeedForwardAdap
 from iciia.adapters import IciiaAdapter, SuperclassFilterAdapter
 from iciia.adapters.base import Chunk
 from iciia.export import Named, Step, step_of, write
+from iciia.export.weights import SMALLEST, to_int8
 from iciia.policies import Reservoir
 
 FEATURES, CLASSES, CAPACITY = 16, 40, 7
@@ -49,7 +52,11 @@ def stream(steps: int) -> tuple[Tensor, Tensor]:
 
 def in_onnxruntime(adapter: Adapter, folder: Path, features: Tensor, logits: Tensor) -> tuple[Tensor, dict[str, Any]]:
     """Logits of a stream, [T, C], by the exported file and its description alone, and the states at the end."""
-    file, description = write(step_of(adapter, CLASSES), folder, "onnx", {})
+    return run(*write(step_of(adapter, CLASSES), folder, "onnx", {}), features, logits)
+
+
+def run(file: Path, description: Path, features: Tensor, logits: Tensor) -> tuple[Tensor, dict[str, Any]]:
+    """The same of files that are there."""
     about = json.loads(description.read_text())
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     states = {one["input"]: np.full(one["shape"], one["start"], one["dtype"]) for one in about["states"]}
@@ -138,6 +145,39 @@ def test_a_program_of_torch_export(module: ICIIA | ClientPriors, storage: torch.
     for feature, of_backbone in zip(*stream(20), strict=True):
         found, *states = program(feature, of_backbone, *states)
         torch.testing.assert_close(found, session(feature, of_backbone), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["stream", "set", "priors"])
+def test_weights_in_int8(kind: str, tmp_path: Path) -> None:
+    """Rounded by half a step of their row at most; both files compute with the rounded ones, and hold them as int8."""
+    torch.manual_seed(1)
+    d, c = 128, 100
+    module = ClientPriors(d, c, 5) if kind == "priors" else ICIIA(d, c, 2, 2, 1, kind)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    rounded = copy.deepcopy(module).eval()
+    assert to_int8(rounded) > 0
+    for name, weight in module.named_parameters():
+        owner, _, last = name.rpartition(".")
+        found = getattr(rounded.get_submodule(owner), last)
+        row = weight.abs().amax(-1, keepdim=True) if weight.ndim > 1 else torch.zeros(1)
+        assert (found - weight).abs().le(0.5001 * row / 127).all()
+    step = step_of(IciiaAdapter(module, CAPACITY), c)
+    to_int8(step)
+    file, description = write(step, tmp_path / "onnx", "onnx", {})
+    large = [one for one in onnx.load(file).graph.initializer if np.prod(one.dims) >= SMALLEST]
+    assert large
+    assert {one.data_type for one in large} == {onnx.TensorProto.INT8}
+    features, logits = torch.randn(40, d), 2 * torch.randn(40, c)
+    session = rounded.session(CAPACITY)
+    expected = torch.stack([session(*pair) for pair in zip(features, logits, strict=True)])
+    torch.testing.assert_close(run(file, description, features, logits)[0], expected, rtol=0, atol=1e-4)
+    program = torch.export.load(write(step, tmp_path / "torch", "torch", {})[0]).module()
+    states = [one.value for one in step.states]
+    for place in range(5):
+        found, *states = program(features[place], logits[place], *states)
+        torch.testing.assert_close(found, expected[place], rtol=0, atol=1e-4)
 
 
 def test_the_description_has_every_state(tmp_path: Path) -> None:

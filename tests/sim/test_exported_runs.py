@@ -121,6 +121,30 @@ def test_what_is_refused(of_features: Path, tmp_path: Path, choice: Choice, with
     assert not (tmp_path / "phone").exists()
 
 
+def test_weights_in_int8_say_what_they_cost(of_images: Path, of_features: Path, tmp_path: Path) -> None:
+    """With the backbone: float32 is what the run says, and int8 is a smaller file that the run's own clients were put through."""
+    found = subject(of_images / "run", Choice(adapter="iciia-4"), True, Cache(), silent)
+    file, description = write_files(found, tmp_path / "phone", "onnx", 20, "int8")
+    about = json.loads(description.read_text())
+    assert about["weights"] == "int8"
+    assert file.stat().st_size < 0.4 * (of_images / "phone" / "step.onnx").stat().st_size
+    said, measured = sim.load(of_images / "run").summary.set_index("adapter").loc["iciia-4"], about["accuracy"]
+    assert (measured["clients"], measured["images"]) == (said["clients"], said["images"])
+    assert measured["float32"] == pytest.approx(said["accuracy"], abs=1.01 / said["images"])
+    assert 0 <= measured["int8"] <= 1
+    asked = ["--adapter", "iciia-4", "--with-backbone", "--weights", "int8", "--format", "torch"]
+    command = ["export", str(of_images / "run"), *asked, "--out", str(tmp_path / "program")]
+    assert re.search(
+        r"accuracy [\d.]+% with float32 weights and [\d.]+% with int8", CliRunner().invoke(app, command).stdout
+    )
+    for choice, weights, message in (
+        (Choice(), "int4", "--weights: got 'int4'; expected one of float32, int8"),
+        (Choice(adapter="superclass_filter"), "int8", "superclass_filter: has no matrix of 10,000 numbers or more"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            write_files(subject(of_features, choice, False, Cache(), silent), tmp_path / "no", "onnx", 20, weights)
+
+
 def test_folders_that_are_none_or_taken(of_features: Path, tmp_path: Path) -> None:
     with pytest.raises(SimError, match="holds no run"):
         subject(tmp_path, Choice(), False, Cache(), silent)
