@@ -4,11 +4,9 @@ from typing import Any
 
 import pandas as pd
 
-from iciia.overhead import Cost
 from sim.page.parts import Table, rows_of, size, whole
-from sim.report.estimates import NO_ROOM, energy_text, time_text
 from sim.report.load import Report
-from sim.scenario.devices import Profile, built_in, estimate_adapter
+from sim.scenario.devices import NO_ROOM, Counted, Profile, built_in, estimate_adapter
 
 
 def overhead_table(report: Report) -> Table:
@@ -47,10 +45,10 @@ def estimates_table(report: Report) -> Table | None:
     for row in rows_of(report.overhead.dropna(subset=["macs_per_image", "state_bytes", "parameters"])):
         if row.kind == "fitted" or (not row.macs_per_image and not row.state_bytes):
             continue
-        cost = Cost(int(row.macs_per_image), 0, int(row.state_bytes), int(row.parameters))
+        cost = Counted(int(row.macs_per_image), int(row.state_bytes), int(row.parameters))
         capacity = None if pd.isna(row.bank_capacity) else int(row.bank_capacity)
         found = [estimate_adapter(profile, cost, capacity) for profile in profiles.values()]
-        texts = [", ".join([time_text(one), energy_text(one)] + [NO_ROOM] * (not one.fits)) for one in found]
+        texts = [", ".join([one.time, one.energy] + [NO_ROOM] * (not one.fits)) for one in found]
         rows.append([str(row.adapter), *texts])
     note = (
         "Estimates; nothing here was measured on a device. For one image, beside the backbone's own. Time is the larger of "

@@ -7,9 +7,7 @@ from rich.table import Table
 
 from iciia.overhead import Cost
 from sim.report.overhead import OverheadRow
-from sim.scenario.devices import Estimate, Profile, estimate, estimate_adapter
-
-NO_ROOM = "does not fit"
+from sim.scenario.devices import NO_ROOM, Estimate, Profile, estimate, estimate_adapter
 
 
 @dataclass(frozen=True)
@@ -67,25 +65,6 @@ def rendered_estimates(rows: Sequence[DeviceRow]) -> Table:
     for row in rows:
         fits = "" if row.what == "backbone" else "fits" if row.estimate.fits else NO_ROOM
         partitions = str(row.partitions) if row.what == "stream+head" else ""
-        cells = time_text(row.estimate), energy_text(row.estimate), fits
+        cells = row.estimate.time, row.estimate.energy, fits
         table.add_row(row.device, row.backbone, partitions, row.what, *cells)
     return table
-
-
-def time_text(found: Estimate) -> str:
-    """Milliseconds to two digits. 0.0134 is 0.013 ms."""
-    return f"{_two_digits(found.milliseconds)} ms"
-
-
-def energy_text(found: Estimate) -> str:
-    """Both ends in millijoules, to two digits: 0.016 to 0.35 mJ."""
-    low, high = found.millijoules_low, found.millijoules_high
-    return "0 mJ" if high == 0 else f"{_two_digits(low)} to {_two_digits(high)} mJ"
-
-
-def _two_digits(value: float) -> str:
-    if value == 0:
-        return "0"
-    digits = f"{value:.1e}"
-    places = max(0, 1 - int(digits.partition("e")[2]))
-    return f"{float(digits):,.{places}f}"

@@ -20,6 +20,8 @@ from sim.scenario.yaml_text import BadYamlError, lines_of, parse, plain
 if TYPE_CHECKING:  # whoever reads a report has profiles, and no torch
     from iciia.overhead import Cost
 
+NO_ROOM = "does not fit"
+
 Said = Annotated[str, Field(min_length=1)]
 """Where a number is from."""
 
@@ -79,6 +81,21 @@ class Profile(Settings):
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What an estimate takes of an adapter's cost, as tables have it.
+
+    Args:
+        macs_per_image: Multiply-adds of one image beside the backbone's.
+        state_bytes: Bytes of one client's state.
+        parameters: Shared weights.
+    """
+
+    macs_per_image: int
+    state_bytes: int
+    parameters: int
+
+
+@dataclass(frozen=True)
 class Estimate:
     """What an image is estimated to take on a device.
 
@@ -93,6 +110,25 @@ class Estimate:
     millijoules_low: float
     millijoules_high: float
     fits: bool
+
+    @property
+    def time(self) -> str:
+        """Milliseconds to two digits. 0.0134 is 0.013 ms."""
+        return f"{_two_digits(self.milliseconds)} ms"
+
+    @property
+    def energy(self) -> str:
+        """Both ends in millijoules, to two digits: 0.016 to 0.35 mJ."""
+        low, high = self.millijoules_low, self.millijoules_high
+        return "0 mJ" if high == 0 else f"{_two_digits(low)} to {_two_digits(high)} mJ"
+
+
+def _two_digits(value: float) -> str:
+    if value == 0:
+        return "0"
+    digits = f"{value:.1e}"
+    places = max(0, 1 - int(digits.partition("e")[2]))
+    return f"{float(digits):,.{places}f}"
 
 
 def estimate(profile: Profile, macs: int, moved_bytes: int, held_bytes: int) -> Estimate:
@@ -118,7 +154,7 @@ def estimate(profile: Profile, macs: int, moved_bytes: int, held_bytes: int) -> 
     return Estimate(1e3 * seconds, low, high, held_bytes <= profile.adapter_bytes.value)
 
 
-def estimate_adapter(profile: Profile, cost: "Cost", capacity: int | None) -> Estimate:
+def estimate_adapter(profile: Profile, cost: "Cost | Counted", capacity: int | None) -> Estimate:
     """What an adapter takes beside the backbone.
 
     Moved for an image are all weights and the whole state, read once, and a slot of the bank, written: the state's bytes over the
