@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from sim.errors import (
+    AddressError,
     CacheError,
     DataError,
     Interrupted,
@@ -45,6 +46,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AddressError",
     "CacheError",
     "Comparison",
     "DataError",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sim.addresses import Address, locate
 from sim.cache import Cache
 from sim.cloud.threads import torch_threads
 from sim.cohort.simulator import CohortSimulator, PredictionFailed
@@ -16,11 +17,11 @@ from sim.report.records import cohort_tables
 from sim.scenario.scenario import Scenario
 
 
-def replay(folder: str | Path, client: int) -> pd.DataFrame:
+def replay(folder: str | Path | Address, client: int) -> pd.DataFrame:
     """Simulates one client of a run again, alone, in the calling process, to the same bits.
 
     Args:
-        folder: The run's folder; the run need not be finished.
+        folder: The run's folder, here or at an address; the run need not be finished.
         client: The client's number.
 
     Returns:
@@ -30,20 +31,21 @@ def replay(folder: str | Path, client: int) -> pd.DataFrame:
         ReportError: The folder holds no run, or one of another platform or without such a client.
         Exception: Whatever an adapter raises, as it is, for a debugger.
     """
-    found = read_run(Path(folder))
+    place = locate(folder)
+    found = read_run(place)
     scenario = Scenario.model_validate_json(json.dumps(found.get("scenario")))
-    check_same(Path(folder), found, scenario)
+    check_same(place, found, scenario)
     if not 0 <= client < scenario.clients.count:
         raise ReportError(f"{folder}: got client {client}; it has 0 to {scenario.clients.count - 1}")
     artifact = prepare(scenario, Cache(), Display(quiet=True).stage)
-    check_modules(Path(folder), found, artifact.provenance)
+    check_modules(place, found, artifact.provenance)
     simulator = CohortSimulator(job_of(scenario, artifact))
     try:
         with torch_threads(1):
             result = simulator.replay(client)
     except PredictionFailed as failed:
         raise failed.cause from None
-    layout = layout_of(scenario, Path(folder))
+    layout = layout_of(scenario, place)
     rows, _ = cohort_tables(result, layout.adapters, layout.window, layout.horizon, True, layout.largest_bank)
     frame: pd.DataFrame = rows["events"].to_pandas()
     return frame

@@ -1,5 +1,6 @@
 """How clients differ, and whom an adapter fails."""
 
+import shlex
 from collections.abc import Sequence
 
 import altair as alt
@@ -80,6 +81,6 @@ def worst_table(report: Report, found: Clients, named: str) -> Table:
         [str(row.client), percent(row.accuracy), percent(row.accuracy - row.gain), points(row.gain), f"{row.images:,}"]
         for row in rows_of(found.worst)
     ]
-    note = f"One of them again, alone: iciia replay {report.folder} --client {found.worst['client'].iloc[0]}"
+    note = f"One of them again, alone: iciia replay {shlex.quote(str(report.folder))} --client {found.worst['client'].iloc[0]}"
     header = ["client", f"accuracy with {named}", "with the backbone", "gain, points", "images"]
     return Table(f"The {len(rows)} clients with the lowest accuracy", header, rows, note, half=True)
