@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from sim.errors import (
+    AddressError,
     CacheError,
     DataError,
     Interrupted,
@@ -47,6 +48,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AddressError",
     "CacheError",
     "Comparison",
     "DataError",

@@ -3,6 +3,7 @@
     SimError
     |- ScenarioError   the scenario asks for something impossible; lists every problem with its line
     |- DataError       images, arrays or class lists that cannot be used
+    |- AddressError    an address of a kind that is unknown, or that cannot be used
     |- CacheError      an artifact in the cache cannot be read or written
     |- RunError        a run failed; what was committed stays
     |  |- SimulationError  an adapter failed; names client, step, adapter and how to replay it
@@ -69,6 +70,12 @@ class ScenarioError(SimError):
 
 class DataError(SimError):
     """Images, arrays or class lists that cannot be used."""
+
+    exit_code = 2
+
+
+class AddressError(SimError):
+    """An address of a kind that is unknown, or that cannot be used."""
 
     exit_code = 2
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sim.addresses import locate
 from sim.cli.options import JsonOption, examples
 from sim.cli.output import print_json, say
 
@@ -21,7 +22,7 @@ app = typer.Typer()
 )
 def export(
     source: Annotated[
-        Path, typer.Argument(metavar="RUN_OR_FOLDER", help="A run's folder, or one that save_pretrained wrote.")
+        str, typer.Argument(metavar="RUN_OR_FOLDER", help="A run's folder, or one that save_pretrained wrote.")
     ],
     adapter: Annotated[
         str | None, typer.Option(metavar="NAME", help="An adapter of the run as it is, by its name in the report.")
@@ -59,7 +60,7 @@ def export(
             "--adapter has a module and a bank of its own; leave out --module, --capacity and --storage"
         )
     choice = Choice(adapter, module, capacity or 16, storage or "float32")
-    found = subject(source, choice, with_backbone, Cache(), Display().stage)
+    found = subject(locate(source), choice, with_backbone, Cache(), Display().stage)
     files = write_files(found, out or dated(f"{found.name}-export"), form, opset, weights)
     accuracy = json.loads(files[-1].read_text(encoding="utf-8")).get("accuracy")
     if as_json:

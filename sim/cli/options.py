@@ -32,4 +32,4 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. clients.count=1000; may be repeated."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="A report's folder.")]
+FolderArgument = Annotated[str, typer.Argument(metavar="FOLDER", help="A report's folder, or its address.")]

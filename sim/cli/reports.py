@@ -1,10 +1,10 @@
 """Commands that look at finished runs: pages, figures, comparisons."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sim.addresses import locate
 from sim.cli.options import FolderArgument, JsonOption, examples
 from sim.cli.output import console, print_json, records, say, say_now
 
@@ -15,7 +15,7 @@ app = typer.Typer()
 def report(
     folder: FolderArgument,
     figures: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="DIR", help="Also write every chart as SVG, PNG (300 ppi) and CSV into this folder."),
     ] = None,
     as_json: JsonOption = False,
@@ -25,7 +25,7 @@ def report(
     from sim.page import write_report
     from sim.report.load import load
 
-    page, files = write_report(load(folder), Cache(), figures)
+    page, files = write_report(load(folder), Cache(), None if figures is None else locate(figures))
     if as_json:
         print_json({"page": page, "figures": files})
         return
@@ -36,7 +36,7 @@ def report(
 
 @app.command(epilog=examples("iciia watch reports/big", "iciia watch reports/big --port 8000"))
 def watch(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run, at whatever it is.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, at whatever it is, or its address.")],
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Where the page is served; any that is free if left out.")
     ] = 0,
@@ -44,7 +44,7 @@ def watch(
     """Follow a running or resumed run in the browser, from what it has committed. Ctrl-C stops watching, not the run."""
     from sim.page.watch import watch as watch_run
 
-    watch_run(run, port, say_now)
+    watch_run(locate(run), port, say_now)
 
 
 @app.command(
@@ -54,7 +54,7 @@ def watch(
     )
 )
 def look(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The folder of a finished run, or its address.")],
     client: Annotated[int, typer.Option(min=0, help="The client's number.")],
     steps: Annotated[
         str | None,
@@ -63,7 +63,7 @@ def look(
         ),
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(metavar="FILE", help="The page; beside the run's page, which links to it, if left out."),
     ] = None,
     as_json: JsonOption = False,
@@ -80,17 +80,18 @@ def look(
 
 @app.command(epilog=examples("iciia reports", "iciia reports reports/gallery", "iciia reports --json"))
 def reports(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where to look, also inside.")] = Path("reports"),
+    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="Where to look, also inside.")] = "reports",
     as_json: JsonOption = False,
 ) -> None:
     """List the runs in a folder, the latest first: date, scenario, best adapter and its gain, and what state each is in."""
     from sim.report.listing import list_runs, rendered_runs
 
-    runs = list_runs(folder)
+    place = locate(folder)
+    runs = list_runs(place)
     if as_json:
         print_json([vars(run) for run in runs])
     elif runs:
-        console().print(rendered_runs(runs, folder))
+        console().print(rendered_runs(runs, place))
     else:
         say(f"{folder}: holds no runs; iciia run quickstart makes one")
 
@@ -103,13 +104,13 @@ def reports(
 )
 def compare(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER FOLDER...", help="Reports; all are compared with the first.")
+        list[str], typer.Argument(metavar="FOLDER FOLDER...", help="Reports; all are compared with the first.")
     ],
     unpaired: Annotated[
         bool, typer.Option("--unpaired", help="Also compare runs on different streams, by their means over clients.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The page; reports/comparison-DATE.html if left out.")
+        str | None, typer.Option(metavar="FILE", help="The page; reports/comparison-DATE.html if left out.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -123,7 +124,7 @@ def compare(
     if len(folders) < 2:
         raise typer.BadParameter("got one folder; expected two or more", param_hint="FOLDER")
     found = compare_runs(*folders, unpaired=unpaired)
-    page = write_comparison(found, out or dated("comparison", ".html"), Cache())
+    page = write_comparison(found, locate(out) if out else dated("comparison", ".html"), Cache())
     if as_json:
         print_json({"paired": found.paired, "page": page, "differences": records(found.table)})
         return

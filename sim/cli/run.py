@@ -1,10 +1,10 @@
 """Commands that simulate: run a scenario, and one client of it again."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sim.addresses import locate
 from sim.cli.options import JsonOption, ScenarioArgument, SetOption, examples
 from sim.cli.output import console, print_json, records, say
 
@@ -23,7 +23,11 @@ def run(
     scenario: ScenarioArgument,
     overrides: SetOption = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="For the report, new or empty; reports/NAME-DATE if left out.")
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For the report, new or empty, or an address such as s3://bucket/folder; reports/NAME-DATE if left out.",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -36,7 +40,10 @@ def run(
             metavar="FIRST:STOP", help="Simulate only these cohorts, e.g. 0:5% or 10:20, widened to whole ranges."
         ),
     ] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with the unfinished run in this folder.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Go on with the unfinished run in this folder or at this address."),
+    ] = None,
     log: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,7 +58,7 @@ def run(
     from sim.page import PAGE_FILE
     from sim.report.load import rendered
 
-    if out is not None and resume is not None and out != resume:
+    if out is not None and resume is not None and locate(out) != locate(resume):
         raise typer.BadParameter("--out and --resume name different folders; give one of them")
     report = run_scenario(
         scenario,
@@ -75,9 +82,11 @@ def run(
 
 @app.command(epilog=examples("iciia replay reports/quickstart --client 17 --out events.csv"))
 def replay(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a run, finished or not.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="The folder of a run, finished or not, or its address.")
+    ],
     client: Annotated[int, typer.Option(min=0, help="The client's number.")],
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file for a row of each prediction.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="CSV file for a row of each prediction.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate one client of a run again, alone, in this process: an adapter's error comes with its traceback."""
@@ -86,7 +95,7 @@ def replay(
 
     events = replay_client(folder, client)
     if out is not None:
-        with replacing(out) as temporary:
+        with replacing(locate(out)) as temporary:
             events.to_csv(temporary, index=False)
     right = (events.prediction == events.label).groupby(events.adapter, observed=True).agg(["size", "sum", "mean"])
     if as_json:

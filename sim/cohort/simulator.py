@@ -4,9 +4,9 @@ For every chunk of the cohort's streams each adapter predicts, the predictions a
 chunk replaces the one before. Labels stay on this side of the adapters.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from iciia.adapters import Adapter, Chunk, IciiaAdapter
 from iciia.adapters.source import Source
 from iciia.cloud.features import FeatureStore
 from iciia.contexts.module import Module
+from sim.addresses import Location
 from sim.cloud.live import LiveStore
 from sim.cohort.adapters import build_adapters
 from sim.cohort.fleet import FittedAdapter
@@ -114,19 +115,20 @@ class CohortSimulator:
         clients = np.full(self.job.clients.cohort, client)
         return self._simulate(cohort, clients, slice(row, row + 1), length)
 
-    def explain(self, cohort: int, error: Exception, folder: Path) -> Exception:
+    def explain(self, cohort: int, error: Exception, folder: Location) -> Exception:
         """What to tell the reader about an error that `simulate` raised: which client and step it was, and how to replay it."""
         if not isinstance(error, PredictionFailed):
             return error
         settings = self.job.clients
         first = cohort * settings.cohort
-        go_on = f"what was committed stays; go on with --resume {folder}"
+        there = shlex.quote(str(folder))
+        go_on = f"what was committed stays; go on with --resume {there}"
         for client in range(first, min(first + settings.cohort, settings.count)):
             alone = self._failure_of(client)
             if alone is not None:
                 return SimulationError(
                     f"client {client}, step {alone.step}, adapter {alone.adapter!r}, seed {self.job.seed}: {alone.cause!r}\n"
-                    f"replay this client alone: iciia replay {folder} --client {client}\n{go_on}"
+                    f"replay this client alone: iciia replay {there} --client {client}\n{go_on}"
                 )
         return SimulationError(
             f"cohort {cohort}, step {error.step} or later in its chunk, adapter {error.adapter!r}, seed {self.job.seed}: "

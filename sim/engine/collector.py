@@ -1,19 +1,20 @@
 """The collector: the only writer of a report's rows, and the keeper of running totals.
 
 A range of cohorts is committed by renaming complete, fsynced Parquet files whose names are the range, each made to last before the
-next. The presence of the range's `clients` file, renamed last, is the commit; nothing else records it. A collector that is
-started on a folder finds what is committed and deletes what was left half-written.
+next. The presence of the range's `clients` file, renamed last, is the commit; nothing else records it. At an address nothing is
+renamed: a file is there completely or not at all. A collector that is started on a folder finds what is committed and deletes what
+was left half-written.
 """
 
 import io
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.addresses import Location
 from sim.errors import RunError
 from sim.files import DISK, TEMPORARY, FileSystem, commit
 from sim.report import schema
@@ -28,7 +29,7 @@ class Layout:
     """What a run writes, and where.
 
     Args:
-        folder: The report's folder.
+        folder: The report's folder, here or at an address.
         cohorts: Number of cohorts.
         adapters: Names of the adapters.
         sharded: Tables with a file for each range, the committing one last.
@@ -38,7 +39,7 @@ class Layout:
         metadata: What every file carries.
     """
 
-    folder: Path
+    folder: Location
     cohorts: int
     adapters: Sequence[str]
     sharded: Sequence[str]
@@ -57,7 +58,7 @@ class Layout:
         first = cohort // self.per_range * self.per_range
         return range(first, min(first + self.per_range, self.cohorts))
 
-    def file(self, table: str, cohorts: range) -> Path:
+    def file(self, table: str, cohorts: range) -> Location:
         """A table's file for one range."""
         return self.folder / table / f"cohorts-{cohorts.start:07d}-{cohorts.stop - 1:07d}.parquet"
 
@@ -66,8 +67,17 @@ class Layout:
         return [self.range_of(first) for first in range(0, self.cohorts, self.per_range)]
 
     def committed(self, disk: FileSystem = DISK) -> list[range]:
-        """The ranges that are committed, in order."""
-        return [part for part in self.ranges() if disk.exists(self.file(self.sharded[-1], part))]
+        """The ranges that are committed, in order.
+
+        Raises:
+            RunError: The folder cannot be read.
+        """
+        last = self.sharded[-1]
+        try:
+            there = set(disk.names(self.folder / last))  # asked once: elsewhere every question takes its time
+        except OSError as error:
+            raise RunError(f"{self.folder}: the report cannot be read there ({error.strerror})") from error
+        return [part for part in self.ranges() if self.file(last, part).name in there]
 
 
 @dataclass
@@ -183,7 +193,7 @@ def settle(layout: Layout, disk: FileSystem = DISK) -> None:
         raise RunError(f"{layout.folder}: the report cannot be written there ({error.strerror})") from error
 
 
-def write(path: Path, table: pa.Table, metadata: Mapping[str, str], disk: FileSystem = DISK) -> None:
+def write(path: Location, table: pa.Table, metadata: Mapping[str, str], disk: FileSystem = DISK) -> None:
     """Writes a Parquet file so that it is there completely or not at all.
 
     Raises:

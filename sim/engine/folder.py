@@ -3,19 +3,19 @@
 import datetime
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from sim.addresses import Location
 from sim.cloud.keys import platform_key
 from sim.data import Features, Images
 from sim.errors import ReportError, RunError
 from sim.files import DISK, commit
+from sim.outputs import RUN_FILE, unreadable
 from sim.report import schema
-from sim.report.load import RUN_FILE
 from sim.scenario.scenario import Scenario
 
 
-def claim(folder: Path, scenario: Scenario, resume: bool) -> None:
+def claim(folder: Location, scenario: Scenario, resume: bool) -> None:
     """Makes the report's folder, or checks that it holds this very run.
 
     Raises:
@@ -36,7 +36,7 @@ def claim(folder: Path, scenario: Scenario, resume: bool) -> None:
     check_same(folder, read_run(folder), scenario)
 
 
-def read_run(folder: Path) -> dict[str, Any]:
+def read_run(folder: Location) -> dict[str, Any]:
     """What `run.json` says of a folder's run.
 
     Raises:
@@ -45,10 +45,10 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         return dict(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise ReportError(f"{folder}: holds no run that could be resumed (no readable {RUN_FILE} in it)") from error
+        raise ReportError(f"{folder}: holds no run that could be resumed ({unreadable(RUN_FILE, error)})") from error
 
 
-def check_same(folder: Path, found: Mapping[str, Any], scenario: Scenario) -> None:
+def check_same(folder: Location, found: Mapping[str, Any], scenario: Scenario) -> None:
     """Checks that a folder's run is this scenario's, of this version, on this platform.
 
     Raises:
@@ -68,7 +68,7 @@ def check_same(folder: Path, found: Mapping[str, Any], scenario: Scenario) -> No
             )
 
 
-def keep_provenance(folder: Path, scenario: Scenario, provenance: Mapping[str, Any]) -> None:
+def keep_provenance(folder: Location, scenario: Scenario, provenance: Mapping[str, Any]) -> None:
     """Says in an unfinished run's folder where everything comes from, or checks that it still comes from there.
 
     Raises:
@@ -81,7 +81,7 @@ def keep_provenance(folder: Path, scenario: Scenario, provenance: Mapping[str, A
         write_run(folder, scenario, complete=False, provenance=provenance)
 
 
-def check_modules(folder: Path, found: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+def check_modules(folder: Location, found: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
     """Checks that a folder's run has the very modules that are at hand, as far as it says so.
 
     Raises:
@@ -96,7 +96,7 @@ def check_modules(folder: Path, found: Mapping[str, Any], provenance: Mapping[st
             )
 
 
-def check_data_of(folder: Path, found: Mapping[str, Any], data: Images | Features) -> None:
+def check_data_of(folder: Location, found: Mapping[str, Any], data: Images | Features) -> None:
     """Checks that a folder's run is of the very data that are at hand, as far as it says so.
 
     Raises:
@@ -116,7 +116,7 @@ def check_data_of(folder: Path, found: Mapping[str, Any], data: Images | Feature
     )
 
 
-def write_run(folder: Path, scenario: Scenario, complete: bool, **more: Any) -> None:
+def write_run(folder: Location, scenario: Scenario, complete: bool, **more: Any) -> None:
     """Writes `run.json`: what is run here, and once it is complete how it went."""
     content = {
         "schema_version": schema.SCHEMA_VERSION,

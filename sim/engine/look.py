@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iciia.adapters.memory import weights_of
+from sim.addresses import Address, Location, locate
 from sim.cache import Cache
 from sim.cloud.corruption import Corruption
 from sim.cloud.threads import torch_threads
@@ -22,11 +23,13 @@ from sim.page.distribution import client_file
 from sim.report.load import Report, load
 
 
-def look(run: str | Path | Report, client: int, steps: str | None = None, out: str | Path | None = None) -> Path:
+def look(
+    run: str | Path | Address | Report, client: int, steps: str | None = None, out: str | Path | Address | None = None
+) -> Location:
     """Makes a page of one client of a finished run: its images, every answer, what each adapter remembered.
 
     Args:
-        run: The run's folder, or its report.
+        run: The run's folder or its address, or its report.
         client: The client's number.
         steps: `FIRST:STOP`, for example `180:240`; None for the whole stream. Of either as many as keep the file under 5 MB.
         out: The page's file. None puts it beside the run's page, as `client-NUMBER.html`, and writes that one again, with a link.
@@ -48,7 +51,7 @@ def look(run: str | Path | Report, client: int, steps: str | None = None, out: s
     wanted = steps_of(steps, client, length)
     weights = {name: weights_of(adapter) for name, adapter in found.simulator.adapters.items()}
     subject = Subject(report, found.result, found.artifact.classes, weights, _images(found))
-    path = report.folder / client_file(client) if out is None else Path(out)
+    path = report.folder / client_file(client) if out is None else locate(out)
     with torch_threads(1):
         write_client(subject, wanted, _remembered(found, client, wanted), path)
     if out is None:

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 
 from iciia.contexts.files import save_module as write_module
+from sim.addresses import Location
 from sim.cache import Cache
 from sim.cloud.given import Place, kept
 from sim.engine.folder import check_modules, check_same, read_run
@@ -15,7 +16,7 @@ from sim.scenario.scenario import Scenario
 from sim.stage import StageProgress
 
 
-def save_module(run: Path, name: str, folder: Path, cache: Cache, stage: StageProgress) -> None:
+def save_module(run: Location, name: str, folder: Path, cache: Cache, stage: StageProgress) -> None:
     """Writes a module of a run into a folder, in the layout of `save_pretrained`: completely or not at all.
 
     Args:
@@ -42,7 +43,7 @@ def save_module(run: Path, name: str, folder: Path, cache: Cache, stage: StagePr
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _find(run: Path, name: str, cache: Cache, stage: StageProgress) -> Place:
+def _find(run: Location, name: str, cache: Cache, stage: StageProgress) -> Place:
     """Where a run's module is, after it was trained again if need be."""
     found = read_run(run)
     if found.get("scenario", {}).get("sweep"):

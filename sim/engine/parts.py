@@ -1,7 +1,6 @@
 """A scenario taken apart: what the cloud, a cohort and the collector each get of it. Nobody below the engine sees a whole one."""
 
-from pathlib import Path
-
+from sim.addresses import Location
 from sim.cache import Cache
 from sim.cloud.prepare import CloudArtifact
 from sim.cloud.prepare import prepare as prepare_cloud
@@ -43,7 +42,7 @@ def job_of(scenario: Scenario, artifact: CloudArtifact) -> Job:
     )  # fmt: skip
 
 
-def layout_of(scenario: Scenario, folder: Path) -> Layout:
+def layout_of(scenario: Scenario, folder: Location) -> Layout:
     """What the collector gets: what a run writes, and where."""
     return Layout(
         folder=folder,

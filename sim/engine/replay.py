@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sim.addresses import Address, Location, locate
 from sim.cache import Cache
 from sim.cloud.prepare import CloudArtifact
 from sim.cloud.threads import torch_threads
@@ -36,11 +37,11 @@ class Again:
     result: CohortResult
 
 
-def replay(folder: str | Path, client: int) -> pd.DataFrame:
+def replay(folder: str | Path | Address, client: int) -> pd.DataFrame:
     """Simulates one client of a run again, alone, in the calling process, to the same bits.
 
     Args:
-        folder: The run's folder; the run need not be finished.
+        folder: The run's folder, here or at an address; the run need not be finished.
         client: The client's number.
 
     Returns:
@@ -50,14 +51,15 @@ def replay(folder: str | Path, client: int) -> pd.DataFrame:
         ReportError: The folder holds no run, or one of another platform or without such a client, or its data have changed.
         Exception: Whatever an adapter raises, as it is, for a debugger.
     """
-    found = again(Path(folder), client)
-    layout = layout_of(found.scenario, Path(folder))
+    place = locate(folder)
+    found = again(place, client)
+    layout = layout_of(found.scenario, place)
     rows, _ = cohort_tables(found.result, layout.adapters, layout.window, layout.horizon, True, layout.largest_bank)
     frame: pd.DataFrame = rows["events"].to_pandas()
     return frame
 
 
-def again(folder: Path, client: int) -> Again:
+def again(folder: Location, client: int) -> Again:
     """Simulates one client of a run again; see `replay`."""
     found = read_run(folder)
     scenario = Scenario.model_validate_json(json.dumps(found.get("scenario")))

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sim.addresses import Address, locate
 from sim.cache import Cache
 from sim.engine.context import Context, Share
 from sim.engine.feasibility import check_data
@@ -23,7 +24,7 @@ def run(
     scenario: str | Path | Mapping[str, Any],
     *,
     overrides: Sequence[str] = (),
-    out: str | Path | None = None,
+    out: str | Path | Address | None = None,
     workers: int | None = None,
     address: str | None = None,
     cohorts: str | None = None,
@@ -36,7 +37,8 @@ def run(
     Args:
         scenario: A YAML file, the name of a shipped scenario, or the settings as a dict.
         overrides: Assignments such as `clients.count=1000`.
-        out: The report's folder; `reports/NAME-DATE` if None. It must be new or empty, unless `resume` is set.
+        out: The report's folder, here or at an address such as `s3://bucket/folder`; `reports/NAME-DATE` if None. It must be new or
+            empty, unless `resume` is set.
         workers: Worker actors; None takes one for each CPU, 0 simulates in the calling process without Ray.
         address: A Ray cluster to use, `auto` for the one that runs here; None starts one for this run.
         cohorts: Simulate only these, `0:5%` or `10:20`, widened to whole ranges of cohorts that are committed together. The report
@@ -52,12 +54,14 @@ def run(
         ScenarioError: The scenario has problems; nothing was written.
         RunError: The run failed, or was interrupted; what was committed stays and can be resumed.
         ReportError: `out` holds something else.
+        AddressError: `out` is an address of a kind that is unknown.
     """
+    place = None if out is None else locate(out)
     document = read(scenario).override(overrides)
     validated = validate(document)
     check_sinks(log)
     context = Context(workers, address, Share.parse(cohorts), resume, Display(quiet), Cache(), log)
-    folder = Path(out) if out is not None else dated(validated.name)
+    folder = dated(validated.name) if place is None else place
     try:
         if validated.sweep:
             return run_sweep(document, validated, folder, context)

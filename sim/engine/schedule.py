@@ -4,6 +4,7 @@ Who fails is replaced and what was lost is simulated again: a cohort's result is
 changes nothing.
 """
 
+import shlex
 from collections import Counter as Counts
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -230,5 +231,5 @@ class Schedule:
         advice = "lower clients.cohort, clients.chunk or bank capacities if memory ran out"
         return RunError(
             f"cohort {cohort} failed {ATTEMPTS} times, the last time with {cause!r}; {advice}; what was committed stays, go on "
-            f"with --resume {self.layout.folder}"
+            f"with --resume {shlex.quote(str(self.layout.folder))}"
         )

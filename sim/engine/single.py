@@ -1,14 +1,13 @@
 """One run, from a scenario to a report."""
 
 import itertools
-import shutil
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from iciia.contexts.iciia import ICIIA
+from sim.addresses import Location
 from sim.cloud.prepare import CloudArtifact
 from sim.cohort.adapters import build_adapters
 from sim.cohort.protocols import steps_together
@@ -20,6 +19,7 @@ from sim.engine.parts import job_of, layout_of, prepare
 from sim.engine.plan import check_memory
 from sim.engine.workers import OBJECT_STORE_BYTES, array_bytes, ray_running, run_here, run_on_ray
 from sim.errors import SimError
+from sim.files import DISK
 from sim.page import write_report
 from sim.page.sinks import log_run
 from sim.report.load import Report, load
@@ -29,7 +29,7 @@ from sim.scenario.scenario import Scenario
 from sim.streams.stream import Streams
 
 
-def run_one(scenario: Scenario, folder: Path, context: Context) -> Report:
+def run_one(scenario: Scenario, folder: Location, context: Context) -> Report:
     """Runs a scenario without a sweep into a folder, or goes on with the run in it."""
     claim(folder, scenario, context.resume)
     started = time.perf_counter()
@@ -37,7 +37,7 @@ def run_one(scenario: Scenario, folder: Path, context: Context) -> Report:
         artifact = prepare(scenario, context.cache, context.display.stage)
     except SimError:
         if not context.resume:  # leave nothing behind that looks like a run
-            shutil.rmtree(folder)
+            DISK.remove(folder)
         raise
     prepared = time.perf_counter()
     keep_provenance(folder, scenario, artifact.provenance)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
+from sim.addresses import Location
 from sim.engine.collector import write
 from sim.engine.context import Context
 from sim.engine.feasibility import check_data
@@ -25,7 +25,7 @@ from sim.scenario.validation import validate
 SWEEP_OBJECT_STORE_BYTES = 2 * 1024**3
 
 
-def run_sweep(document: Document, scenario: Scenario, folder: Path, context: Context) -> Report:
+def run_sweep(document: Document, scenario: Scenario, folder: Location, context: Context) -> Report:
     """Runs every cell of a sweep, each with a report of its own inside; finished cells are not run again."""
     runs = [(chosen, cell, validate(cell)) for chosen, cell in cells(document)]
     for _, cell, validated in runs:
@@ -62,7 +62,7 @@ def as_column(values: Sequence[Any]) -> list[Any]:
     return plain
 
 
-def _cell(scenario: Scenario, folder: Path, context: Context) -> Report:
+def _cell(scenario: Scenario, folder: Location, context: Context) -> Report:
     started = (folder / RUN_FILE).is_file()
     if started:
         claim(folder, scenario, resume=True)

@@ -15,6 +15,7 @@ from iciia.cloud.images import ImageSource
 from iciia.contexts.iciia import ICIIA
 from iciia.contexts.module import Module
 from iciia.contexts.priors import ClientPriors
+from sim.addresses import Location
 from sim.cache import Cache
 from sim.cloud.backbone import make_backbone
 from sim.cloud.prepare import CloudArtifact
@@ -72,7 +73,7 @@ class Subject:
     run: tuple[Scenario, CloudArtifact] | None = None
 
 
-def subject(source: Path, choice: Choice, with_backbone: bool, cache: Cache, stage: StageProgress) -> Subject:
+def subject(source: Location, choice: Choice, with_backbone: bool, cache: Cache, stage: StageProgress) -> Subject:
     """Finds what is asked for, and trains what the cache no longer has.
 
     Args:
@@ -86,7 +87,7 @@ def subject(source: Path, choice: Choice, with_backbone: bool, cache: Cache, sta
         ExportError: It has nothing of the kind.
         ReportError: The folder holds neither a run nor a module.
     """
-    if not (source / MODULE_FILE).is_file():
+    if not isinstance(source, Path) or not (source / MODULE_FILE).is_file():
         return _of_run(source, choice, with_backbone, cache, stage)
     if choice.adapter or choice.module or with_backbone:
         raise ExportError(
@@ -109,7 +110,7 @@ def _load(folder: Path) -> ICIIA | ClientPriors:
     return module
 
 
-def _of_run(source: Path, choice: Choice, with_backbone: bool, cache: Cache, stage: StageProgress) -> Subject:
+def _of_run(source: Location, choice: Choice, with_backbone: bool, cache: Cache, stage: StageProgress) -> Subject:
     found = read_run(source)
     if found.get("sweep"):
         raise ExportError(f"{source}: holds a sweep; give the folder of one of its runs")
@@ -123,7 +124,7 @@ def _of_run(source: Path, choice: Choice, with_backbone: bool, cache: Cache, sta
     )
 
 
-def _chosen(scenario: Scenario, artifact: CloudArtifact, choice: Choice, source: Path) -> tuple[str, Adapter]:
+def _chosen(scenario: Scenario, artifact: CloudArtifact, choice: Choice, source: Location) -> tuple[str, Adapter]:
     if choice.adapter is None:
         name = _one_of(artifact.modules, choice.module, "module", f"{source}: modules")
         return name, _with_bank(artifact.modules[name], choice, name)

@@ -3,8 +3,7 @@
 May import `sim.report`. Vega-Altair and Jinja live here.
 """
 
-from pathlib import Path
-
+from sim.addresses import Location
 from sim.cache import Cache
 from sim.outputs import replacing
 from sim.page.comparison_page import comparison_page
@@ -27,7 +26,7 @@ def page_of(report: Report) -> tuple[Page, list[Style]]:
     return sweep_page(report) if report.run.get("sweep") else run_page(report)
 
 
-def write_report(report: Report, cache: Cache, figures: Path | None = None) -> tuple[Path, list[Path]]:
+def write_report(report: Report, cache: Cache, figures: Location | None = None) -> tuple[Location, list[Location]]:
     """Writes a report's page into its folder, and its charts into another.
 
     Args:
@@ -46,7 +45,7 @@ def write_report(report: Report, cache: Cache, figures: Path | None = None) -> t
     return write_page(page, looks, report.folder / PAGE_FILE, cache), files
 
 
-def write_comparison(found: Comparison, path: Path, cache: Cache) -> Path:
+def write_comparison(found: Comparison, path: Location, cache: Cache) -> Location:
     """Writes the page of a comparison.
 
     Raises:
@@ -55,7 +54,7 @@ def write_comparison(found: Comparison, path: Path, cache: Cache) -> Path:
     return write_page(*comparison_page(found), path, cache)
 
 
-def write_page(page: Page, looks: list[Style], path: Path, cache: Cache) -> Path:
+def write_page(page: Page, looks: list[Style], path: Location, cache: Cache) -> Location:
     """Writes a page so that it is there completely or not at all.
 
     Raises:

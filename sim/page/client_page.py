@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from iciia.adapters.memory import Memory, Weights
+from sim.addresses import Location
 from sim.cohort.memories import Remembered
 from sim.cohort.result import CohortResult
 from sim.data import Classes
@@ -65,7 +65,7 @@ class Subject:
         return int(self.result.lengths[0])
 
 
-def write_client(subject: Subject, steps: range, remembered: Iterable[Remembered], path: Path) -> range:
+def write_client(subject: Subject, steps: range, remembered: Iterable[Remembered], path: Location) -> range:
     """Writes the page of a client so that it is there completely or not at all.
 
     Args:

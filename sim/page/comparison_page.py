@@ -45,7 +45,7 @@ def comparison_page(found: Comparison) -> tuple[Page, list[theme.Style]]:
     if found.missing:
         rows_missing = [[name, ", ".join(folders)] for name, folders in found.missing.items()]
         parts.append(Table("Adapters that not all runs have", ["adapter", "runs that have it"], rows_missing))
-    pages = [(f"{report.folder.resolve().as_uri()}/report.html", str(report.folder)) for report in found.reports]
+    pages = [((report.folder.resolve() / "report.html").as_uri(), str(report.folder)) for report in found.reports]
     sections = [
         Section("differences", "Differences", notes, [_chart(found, looks), Table("All differences", header, rows)]),
         Section("settings", "What differs", [], parts),

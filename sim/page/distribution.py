@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from sim.files import DISK
 from sim.page import theme
 from sim.page.aggregates import Clients
 from sim.page.parts import Cell, Chart, Copied, Links, Table, percent, points, rows_of
@@ -94,13 +95,12 @@ def worst_table(report: Report, found: Clients, named: str) -> Table:
 
 def looked_at(report: Report) -> Links | None:
     """Pages of single clients that lie beside the run's page; None if there are none."""
-    numbers = sorted(
-        int(found[1]) for path in report.folder.glob(client_file("*")) if (found := CLIENT_FILE.fullmatch(path.name))
-    )
+    names = DISK.names(report.folder)
+    numbers = sorted(int(found[1]) for name in names if (found := CLIENT_FILE.fullmatch(name)))
     return Links([(client_file(number), f"Page of client {number}") for number in numbers]) if numbers else None
 
 
-def client_file(client: int | str) -> str:
+def client_file(client: int) -> str:
     """The name that a client's page has beside its run's."""
     return f"client-{client}.html"
 

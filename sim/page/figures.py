@@ -1,18 +1,19 @@
 """Charts as files: SVG and PNG for print, and what they draw as CSV."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import vl_convert
 
+from sim.addresses import Location
 from sim.errors import ReportError
+from sim.files import DISK
 from sim.page.parts import Chart
 from sim.page.theme import specification
 
 PIXELS_PER_INCH = 300
 
 
-def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
+def write_figures(charts: Iterable[Chart], folder: Location) -> list[Location]:
     """Writes three files for each chart.
 
     Args:
@@ -24,13 +25,13 @@ def write_figures(charts: Iterable[Chart], folder: Path) -> list[Path]:
     """
     written = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        DISK.make_folder(folder)
         for chart in charts:
             spec = specification(chart.spec, chart.title)
             paths = [folder / f"{chart.name}{suffix}" for suffix in (".svg", ".png", ".csv")]
-            paths[0].write_text(vl_convert.vegalite_to_svg(spec), encoding="utf-8")
+            paths[0].write_bytes(vl_convert.vegalite_to_svg(spec).encode())
             paths[1].write_bytes(vl_convert.vegalite_to_png(spec, ppi=PIXELS_PER_INCH))
-            chart.data.to_csv(paths[2], index=False)
+            paths[2].write_bytes(chart.data.to_csv(index=False).encode())
             written += paths
     except OSError as error:
         raise ReportError(f"{folder}: figures cannot be written there ({error.strerror})") from error

@@ -9,6 +9,7 @@ import altair as alt
 import jinja2
 import vl_convert
 
+from sim.addresses import Address, Location
 from sim.page import PAGE_FILE, page_of
 from sim.page.parts import Cards, Chart
 from sim.page.theme import specification
@@ -74,6 +75,8 @@ def _altair(chart: Chart) -> Any:
     return alt.Chart.from_dict(specification(chart.spec, chart.title))
 
 
-def _link(path: Path) -> str:
+def _link(path: Location) -> str:
     """From the notebook's folder, so that the browser's Jupyter finds it as well."""
+    if isinstance(path, Address):
+        return str(path)
     return Path(os.path.relpath(path)).as_posix()

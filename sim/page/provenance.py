@@ -1,6 +1,7 @@
 """What was run, on what, and how to run it again."""
 
 import io
+import shlex
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -62,7 +63,7 @@ def reproduce(report: Report) -> list[Code]:
     yaml.dump(report.scenario, stream)
     commands = f"iciia run {name}.yaml --out {name}-again"
     if not report.run.get("sweep"):
-        commands += f"\niciia compare {report.folder} {name}-again"
+        commands += f"\niciia compare {shlex.quote(str(report.folder))} {name}-again"
     return [
         Code(f"Save the scenario below as {name}.yaml, then", commands),
         Code("The scenario, with every setting", stream.getvalue(), folded=True),

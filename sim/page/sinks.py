@@ -4,14 +4,18 @@ Every sink gets the same: the scenario's settings, the summary's figures as `gai
 `accuracy/iciia-16` by step.
 """
 
+import contextlib
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from sim.errors import RunError
+from sim.files import DISK
 from sim.page import PAGE_FILE
 from sim.page.aggregates import over_stream
 from sim.report.load import Report
@@ -78,7 +82,7 @@ def log_run(report: Report, names: Sequence[str]) -> None:
 def _tensorboard(logged: _Logged) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(logged.report.folder / "tensorboard")) as writer:
+    with _folder(logged.report, "tensorboard") as folder, SummaryWriter(str(folder)) as writer:
         writer.add_text("scenario", "\n".join(f"    {key}: {value}" for key, value in logged.settings.items()))
         for step, values in logged.stream.items():
             for name, value in values.items():
@@ -96,19 +100,34 @@ def _mlflow(logged: _Logged) -> None:
         mlflow.log_metrics(dict(logged.figures))
         for step, values in logged.stream.items():
             mlflow.log_metrics({f"stream_{name}": value for name, value in values.items()}, step=step)
-        mlflow.log_artifact(str(logged.report.folder / PAGE_FILE))
+        with tempfile.TemporaryDirectory() as folder:
+            page = Path(folder) / PAGE_FILE
+            page.write_bytes(DISK.read(logged.report.folder / PAGE_FILE))
+            mlflow.log_artifact(str(page))
 
 
 def _wandb(logged: _Logged) -> None:
     import wandb
 
-    run = wandb.init(
-        project=PROJECT, name=logged.report.folder.name, config=dict(logged.settings), dir=str(logged.report.folder)
-    )
-    for step, values in logged.stream.items():
-        run.log({f"stream_{name}": value for name, value in values.items()}, step=step)
-    run.summary.update(dict(logged.figures))
-    run.finish()
+    with _folder(logged.report) as folder:
+        run = wandb.init(project=PROJECT, name=logged.report.folder.name, config=dict(logged.settings), dir=str(folder))
+        for step, values in logged.stream.items():
+            run.log({f"stream_{name}": value for name, value in values.items()}, step=step)
+        run.summary.update(dict(logged.figures))
+        run.finish()
+
+
+@contextlib.contextmanager
+def _folder(report: Report, *inside: str) -> Iterator[Path]:
+    """A folder of the report's, or one in it, for others to write to; what they write is copied to a report that is elsewhere."""
+    if isinstance(report.folder, Path):
+        yield report.folder.joinpath(*inside)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary).joinpath(*inside)
+        yield folder
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            DISK.write(report.folder / file.relative_to(temporary).as_posix(), file.read_bytes())
 
 
 SINKS: Mapping[str, Callable[[_Logged], None]] = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}

@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from sim.addresses import Location
 from sim.errors import ReportError, RunError
 from sim.page.distribution import CLIENT_FILE
 from sim.page.render import watch_html
@@ -17,11 +17,11 @@ HOST = "127.0.0.1"
 PAGE_FILE = "report.html"
 
 
-def watch(folder: Path, port: int, say: Callable[[str], None]) -> None:
+def watch(folder: Location, port: int, say: Callable[[str], None]) -> None:
     """Serves the page until Ctrl-C.
 
     Args:
-        folder: The run's folder.
+        folder: The run's folder, here or at an address.
         port: Where; 0 for any that is free.
         say: Told the page's address.
 

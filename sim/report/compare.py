@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from rich.table import Table as RichTable
 
+from sim.addresses import Address
 from sim.errors import ReportError
 from sim.report.intervals import t_interval, welch_interval
 from sim.report.load import Report, in_points, interval_in_points, load
@@ -46,11 +47,11 @@ class Comparison:
     protocols: Sequence[str]
 
 
-def compare(*folders: str | Path, unpaired: bool = False) -> Comparison:
+def compare(*folders: str | Path | Address, unpaired: bool = False) -> Comparison:
     """Compares runs with the first of them.
 
     Args:
-        folders: Two or more reports, each of a single run.
+        folders: Two or more reports, here or at addresses, each of a single run.
         unpaired: Whether runs on different streams may be compared: by their means over clients, which are then different clients.
 
     Raises:

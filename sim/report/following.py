@@ -2,13 +2,15 @@
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sim.addresses import Location
 from sim.errors import ReportError
-from sim.outputs import RUN_FILE
+from sim.files import DISK, modified
+from sim.outputs import RUN_FILE, reading
 from sim.report.intervals import t_interval
 from sim.report.listing import committed
 from sim.report.sums import Sums, add_sums
@@ -71,12 +73,14 @@ class Follower:
         folder: The run's folder.
 
     Raises:
-        ReportError: There is none, or no run is in it, or a sweep.
+        ReportError: There is none, or no run is in it, or a sweep, or it cannot be read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self.folder = folder
-        if not folder.is_dir():
+        with reading(folder):
+            there = folder.is_dir()
+        if not there:
             raise ReportError(f"{folder}: no such folder; give the folder of a run, the one that --out names")
         run = self._run()
         if run["scenario"].get("sweep"):
@@ -123,20 +127,23 @@ class Follower:
             raise ReportError(f"{self.folder}: is not a run (no readable {RUN_FILE} in it)") from error
         return found
 
-    def _file(self, table: str, part: range) -> Path:
+    def _file(self, table: str, part: range) -> Location:
         return self.folder / table / f"cohorts-{part.start:07d}-{part.stop - 1:07d}.parquet"
 
     def _read(self, part: range) -> Sums:
         """What the summary is added up from, of one range."""
         if not self._names:
-            column = pq.read_table(self._file("clients", part), columns=["adapter"], partitioning=None)["adapter"]
+            column = pq.read_table(self._open("clients", part), columns=["adapter"])["adapter"]
             self._names = column.chunk(0).dictionary.to_pylist()
-        rows = pq.read_table(self._file("sums", part), filters=[("table", "=", "summary")], partitioning=None)
+        rows = pq.read_table(self._open("sums", part), filters=[("table", "=", "summary")])
         keys = zip(*(rows[name].to_pylist() for name in ("table", "adapter", "key", "measure")), strict=True)
         return dict(zip(keys, rows["value"].to_pylist(), strict=True))
 
+    def _open(self, table: str, part: range) -> pa.BufferReader:
+        return pa.BufferReader(DISK.read(self._file(table, part)))
+
     def _latest(self, parts: list[range]) -> float | None:
-        return max((self._file("clients", part).stat().st_mtime for part in parts), default=None)
+        return max((modified(self._file("clients", part)) for part in parts), default=None)
 
 
 def _state(complete: bool, done: int, clients: int) -> State:

@@ -1,17 +1,17 @@
 """The runs in a folder, whatever has become of them."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table as RichTable
 
+from sim.addresses import Location
 from sim.errors import ReportError
-from sim.outputs import RUN_FILE
+from sim.files import DISK
+from sim.outputs import RUN_FILE, reading
 from sim.report.best import best_row
 from sim.report.load import Report, in_points, interval_in_points
 
@@ -34,7 +34,7 @@ class Listed:
         gain_ci_high: Upper end.
     """
 
-    folder: Path
+    folder: Location
     written: str
     scenario: str
     state: str
@@ -44,26 +44,33 @@ class Listed:
     gain_ci_high: float | None = None
 
 
-def list_runs(folder: Path) -> list[Listed]:
+def list_runs(folder: Location) -> list[Listed]:
     """All runs in a folder and in those inside it, the latest first. The runs of a sweep stand for one.
 
     Raises:
         ReportError: There is no such folder.
     """
-    if not folder.is_dir():
-        raise ReportError(f"{folder}: no such folder; give one that holds runs, such as reports")
+    with reading(folder):
+        if not folder.is_dir():
+            raise ReportError(f"{folder}: no such folder; give one that holds runs, such as reports")
     return sorted((_listed(one) for one in _runs(folder)), key=lambda one: (one.written, str(one.folder)), reverse=True)
 
 
-def _runs(folder: Path) -> Iterator[Path]:
+def _runs(folder: Location) -> Iterator[Location]:
     """Folders with a run in them; inside of one there is no other."""
-    for place, inside, files in os.walk(folder):
-        inside[:] = [] if RUN_FILE in files else [name for name in inside if not name.startswith(".")]
-        if RUN_FILE in files:
-            yield Path(place)
+    try:
+        there, inside = DISK.names(folder), DISK.folders(folder)
+    except OSError:  # nobody may look into it
+        return
+    if RUN_FILE in there:
+        yield folder
+        return
+    for name in inside:
+        if not name.startswith("."):
+            yield from _runs(folder / name)
 
 
-def _listed(folder: Path) -> Listed:
+def _listed(folder: Location) -> Listed:
     try:
         run = dict(json.loads((folder / RUN_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
@@ -82,7 +89,7 @@ def _listed(folder: Path) -> Listed:
     return Listed(folder, written, name, state, str(found["adapter"]), gain, low, high)
 
 
-def _finished(folder: Path) -> tuple[str, dict[str, Any] | None]:
+def _finished(folder: Location) -> tuple[str, dict[str, Any] | None]:
     """The state of a finished run, and the row of its best adapter."""
     report = Report(folder)
     if report.run.get("sweep"):
@@ -92,20 +99,22 @@ def _finished(folder: Path) -> tuple[str, dict[str, Any] | None]:
     return "finished" if done == cohorts else f"finished in part, {done} of {cohorts} cohorts", best_row(report.summary)
 
 
-def _progress(folder: Path, run: dict[str, Any]) -> str:
+def _progress(folder: Location, run: dict[str, Any]) -> str:
     """How far an unfinished run is: nobody can tell whether somebody is still at it."""
     if run["scenario"].get("sweep"):
-        there = list(folder.glob(f"cells/*/{RUN_FILE}"))
-        done = sum(bool(json.loads(file.read_text(encoding="utf-8")).get("complete")) for file in there)
+        cells = folder / "cells"
+        files = [cells / name / RUN_FILE for name in DISK.folders(cells)]
+        there = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+        done = sum(bool(one.get("complete")) for one in there)
         return f"unfinished, {done} runs of a sweep are finished"
     clients = run["scenario"]["clients"]
     done = sum(map(len, committed(folder)))
     return f"unfinished, {done} of {-(-clients['count'] // clients['cohort'])} cohorts"
 
 
-def committed(folder: Path) -> list[range]:
+def committed(folder: Location) -> list[range]:
     """The ranges of cohorts that a run has committed, in order."""
-    ends = [COMMITTED.fullmatch(file.name) for file in sorted(folder.glob("clients/*.parquet"))]
+    ends = [COMMITTED.fullmatch(name) for name in DISK.names(folder / "clients")]
     return [range(int(found[1]), int(found[2]) + 1) for found in ends if found]
 
 
@@ -114,7 +123,7 @@ def _first_line(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def rendered_runs(runs: list[Listed], folder: Path) -> RichTable:
+def rendered_runs(runs: list[Listed], folder: Location) -> RichTable:
     """The runs as a table for people: gains in points, folders from the one that was asked for."""
     table = RichTable(box=None, pad_edge=False, header_style="bold")
     for name in ("run", "date", "scenario", "best adapter"):
@@ -123,6 +132,16 @@ def rendered_runs(runs: list[Listed], folder: Path) -> RichTable:
     table.add_column("state")
     for one in runs:
         gain = "" if one.gain is None else f"{in_points(one.gain, '+')} {interval_in_points(vars(one), 'gain', '+')}"
-        where = one.folder.relative_to(folder).as_posix() if one.folder != folder else one.folder.name
-        table.add_row(where, one.written[:16].replace("T", " "), one.scenario, one.adapter, gain, one.state)
+        table.add_row(
+            _way(one.folder, folder), one.written[:16].replace("T", " "), one.scenario, one.adapter, gain, one.state
+        )
     return table
+
+
+def _way(place: Location, folder: Location) -> str:
+    """From a folder to a place in it; of the folder itself its name."""
+    names = []
+    while place != folder:
+        names.append(place.name)
+        place = place.parent
+    return "/".join(reversed(names)) or place.name

@@ -5,6 +5,7 @@ pandas lives here. DuckDB, polars and plain pyarrow read the same files with no 
 
 import contextlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,10 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 from rich.table import Table as RichTable
 
+from sim.addresses import Address, Location, locate
 from sim.errors import ReportError
-from sim.outputs import RUN_FILE
+from sim.files import DISK
+from sim.outputs import RUN_FILE, reading, unreadable
 from sim.report.schema import SCHEMA_VERSION, TABLES
 from sim.scenario.scenario import Scenario
 from sim.views import view
@@ -33,7 +36,7 @@ class Report:
     """What a run left behind. Tables are read when they are asked for, sorted by their keys.
 
     Args:
-        folder: The report's folder.
+        folder: The report's folder, here or at an address.
 
     Raises:
         ReportError: It is no report, an unfinished one, or one of a newer version of this package.
@@ -41,12 +44,12 @@ class Report:
     One of an older version is read with today's columns: what it does not tell is null.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Location) -> None:
+        self.folder = locate(folder)
         try:
             self.run: dict[str, Any] = json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ReportError(f"{folder}: is not a report (no readable {RUN_FILE} in it)") from error
+            raise ReportError(f"{folder}: is not a report ({unreadable(RUN_FILE, error)})") from error
         found = self.run.get("schema_version")
         if not isinstance(found, int) or found > SCHEMA_VERSION:
             raise ReportError(
@@ -55,7 +58,7 @@ class Report:
             )
         if not self.run.get("complete"):
             raise ReportError(
-                f"{folder}: the run is not finished; finish it with: iciia run SCENARIO --resume {folder}"
+                f"{folder}: the run is not finished; finish it with: iciia run SCENARIO --resume {shlex.quote(str(folder))}"
             )
 
     @property
@@ -83,25 +86,25 @@ class Report:
         keys = [key for key in ("adapter", "client", "drift", "window", "step", "key") if key in frame]
         return frame.sort_values(keys, ignore_index=True, kind="stable")
 
-    def files(self, name: str) -> list[Path]:
+    def files(self, name: str) -> list[Location]:
         """The files of a table: one, or one for each range of cohorts, in order; none if the report is older than the table.
 
         Raises:
             ReportError: There is no such table in this report.
         """
         file, folder = self.folder / f"{name}.parquet", self.folder / name
-        if file.is_file():
-            return [file]
-        if name in TABLES and folder.is_dir():
-            return sorted(folder.glob("*.parquet"))
-        if self._older and name in TABLES and not TABLES[name].sharded:
-            return []
-        there = sorted(
-            {path.stem for path in self.folder.glob("*.parquet")} | {n for n in TABLES if (self.folder / n).is_dir()}
-        )
+        with reading(self.folder):
+            if file.is_file():
+                return [file]
+            if name in TABLES and folder.is_dir():
+                return [folder / one for one in DISK.names(folder) if one.endswith(".parquet")]
+            if self._older and name in TABLES and not TABLES[name].sharded:
+                return []
+            whole = {one.removesuffix(".parquet") for one in DISK.names(self.folder) if one.endswith(".parquet")}
+            there = sorted(whole | (set(DISK.folders(self.folder)) & set(TABLES)))
         raise ReportError(f"{self.folder}: has no table {name!r}; it has {', '.join(there)}")
 
-    def read(self, name: str, file: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    def read(self, name: str, file: Location, columns: Sequence[str] | None = None) -> pa.Table:
         """One file of a table. Of an older report's, columns that it does not have are null.
 
         Args:
@@ -110,10 +113,12 @@ class Report:
             columns: Only these.
         """
         schema = TABLES[SWEPT.get(name, name)].schema
-        there = pq.read_schema(file).names
+        with reading(file):
+            source = file if isinstance(file, Path) else pa.BufferReader(DISK.read(file))
+        there = pq.read_schema(source).names
         wanted = there if columns is None else [column for column in columns if column in there]
         found = pq.read_table(
-            file, columns=wanted, partitioning=None
+            source, columns=wanted, partitioning=None
         )  # a file's name is a range of cohorts, not a column
         if self._older:
             for field in schema:
@@ -221,13 +226,13 @@ class Report:
         return f"Report({str(self.folder)!r})"
 
 
-def load(folder: str | Path) -> Report:
-    """Opens the report in a folder.
+def load(folder: str | Path | Address) -> Report:
+    """Opens the report in a folder, here or at an address such as `s3://bucket/folder`.
 
     Raises:
         ReportError: It is no report, an unfinished one, or one of a newer version of this package.
     """
-    return Report(Path(folder))
+    return Report(folder)
 
 
 def rendered(report: Report) -> RichTable:

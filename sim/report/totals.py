@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from iciia.adapters import Adapter
+from sim.addresses import Location
 from sim.data import Classes
+from sim.files import DISK
+from sim.outputs import reading
 from sim.report import schema
 from sim.report.answers import answers, bank_columns, staleness, worst_clients
 from sim.report.detections import detections
@@ -23,11 +25,12 @@ ADAPTER_MODULES = Mapping[str, str | None]
 """Name of the module that each adapter uses."""
 
 
-def read_sums(files: Iterable[Path]) -> Sums:
+def read_sums(files: Iterable[Location]) -> Sums:
     """The sums of several ranges, added in the given order."""
     total: Sums = {}
     for file in files:
-        rows = pq.read_table(file)
+        with reading(file):
+            rows = pq.read_table(pa.BufferReader(DISK.read(file)))
         columns = [rows.column(name).to_pylist() for name in ("table", "adapter", "key", "measure")]
         keys = zip(*columns, strict=True)
         add_sums(total, dict(zip(keys, rows.column("value").to_pylist(), strict=True)))
