@@ -194,7 +194,7 @@ def test_killed_and_resumed_at_an_address(server: Server, tmp_path: Path) -> Non
     """The driver, then the collector and a worker, each by SIGKILL in the middle of it."""
     clients = {**chaos.SCENARIO["clients"], "count": 240}  # type: ignore[dict-item]
     file = tmp_path / "chaos.yaml"
-    file.write_text(json.dumps({**chaos.SCENARIO, "clients": clients}))
+    file.write_text(json.dumps({**chaos.SCENARIO, "clients": clients, "report": {"events": True}}))
     untouched = sim.run(file, out=tmp_path / "untouched", workers=0, quiet=True)
     folder = locate(server.at("killed"))
     command = [sys.executable, "-m", "sim.cli", "run", str(file), "--workers", "1", "--quiet"]

@@ -16,12 +16,13 @@ from sim.scenario.file import read, shipped
 
 @pytest.mark.parametrize("name", sorted(name for name in shipped() if not name.startswith(("paper/", "photos/"))))
 def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
-    """Every scenario as it is shipped, with few clients, few steps and the first cell of its sweep. Those of data in files are
-    in test_paper_data.py and test_photographs.py."""
+    """Every scenario as it is shipped, with few clients, streams of at most 400 images, few steps and the first cell of its sweep, all of one
+    seed, so that they share a backbone. Those of data in files are in test_paper_data.py and test_photographs.py."""
     values = read(name).values
     epochs = 5 if values["data"]["kind"] == "digits" else 1  # so few digits make 25 steps an epoch
     count = 24 if values["clients"]["images"] < 100 else 3  # of few images a barely trained backbone may know none
-    overrides = [f"clients.count={count}", f"clients.cohort={count // 2 + 1}"]
+    images = min(values["clients"]["images"], 400)
+    overrides = ["seed=1", f"clients.count={count}", f"clients.cohort={count // 2 + 1}", f"clients.images={images}"]
     overrides += [f"backbone.epochs={epochs}", "backbone.batch=32"] if "backbone" in values else []
     overrides += ["cloud.threads=1"]
     overrides += [f"modules.{module}.steps=3" for module in values.get("modules", {})]
@@ -31,9 +32,10 @@ def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
         elif isinstance(adapter, dict) and "capacity" in adapter:
             overrides += [f"adapters.{i}.capacity={[0, 4] if isinstance(adapter['capacity'], list) else 4}"]
     overrides += ["data.train_images=20"] if values["data"]["kind"] == "glyphs" else []
-    overrides += [f"{key}={choices[0]}" for key, choices in values.get("sweep", {}).items()] + ["sweep={}"]
+    sweep = {key: choices[0] for key, choices in values.get("sweep", {}).items() if key != "seed"}
+    overrides += [f"{key}={choice}" for key, choice in sweep.items()] + ["sweep={}"]
     report = sim.run(name, overrides=overrides, out=tmp_path / "r", workers=0, quiet=True)
-    assert report.summary.images.tolist() == [count * values["clients"]["images"]] * len(report.summary)
+    assert report.summary.images.tolist() == [count * images] * len(report.summary)
     chance = 1 / len(report.classes.class_index.unique())
     assert report.summary.accuracy[report.summary.adapter == "backbone"].item() > 1.5 * chance
 
