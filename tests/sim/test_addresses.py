@@ -64,7 +64,8 @@ class Server:
 
     def refuse(self, requests: int | float) -> None:
         """Asks for credentials that it knows, after so many requests; it knows none."""
-        urlopen(Request(f"http://127.0.0.1:{self.port}/moto-api/reset-auth", data=str(requests).encode())).close()
+        url = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
+        urlopen(Request(url, data=str(requests).encode(), headers={"Content-Type": "text/plain"})).close()
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +89,10 @@ def elsewhere(tiny: Make, server: Server) -> sim.Report:
     return sim.run(tiny(), out=server.at("runs/tiny"), workers=0, quiet=True)
 
 
-def iciia(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def iciia(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "sim.cli", *arguments], capture_output=True, text=True, check=False, timeout=300,
-        env={**os.environ, "COLUMNS": "200", **environment},
+        env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
 
 
@@ -191,15 +192,15 @@ def test_a_sweep_at_an_address(tiny: Make, server: Server, tmp_path: Path) -> No
 
 
 def test_killed_and_resumed_at_an_address(server: Server, tmp_path: Path) -> None:
-    """The driver, then the collector and a worker, each by SIGKILL in the middle of it."""
-    clients = {**chaos.SCENARIO["clients"], "count": 240}  # type: ignore[dict-item]
+    """The driver, then the collector, each by SIGKILL in the middle of it; a worker has nothing to do with where the report is."""
+    clients = {**chaos.SCENARIO["clients"], "count": 144}  # type: ignore[dict-item]
     file = tmp_path / "chaos.yaml"
     file.write_text(json.dumps({**chaos.SCENARIO, "clients": clients, "report": {"events": True}}))
     untouched = sim.run(file, out=tmp_path / "untouched", workers=0, quiet=True)
     folder = locate(server.at("killed"))
     command = [sys.executable, "-m", "sim.cli", "run", str(file), "--workers", "1", "--quiet"]
     driver = psutil.Popen([*command, "--out", str(folder)], stdout=subprocess.DEVNULL)
-    for target in ("driver", "collector", "worker"):
+    for target in ("driver", "collector"):
         before = committed(folder)
         for _ in range(1200):
             if committed(folder) > before + 3:
@@ -208,7 +209,7 @@ def test_killed_and_resumed_at_an_address(server: Server, tmp_path: Path) -> Non
             time.sleep(0.1)
         assert chaos.kill(driver, target)
         if target == "driver":
-            assert 0 < committed(folder) < 60
+            assert 0 < committed(folder) < 36
             driver = psutil.Popen([*command, "--resume", str(folder)], stdout=subprocess.DEVNULL)
     assert driver.wait(300) == 0
     assert different(untouched, sim.load(str(folder))) == []
@@ -266,8 +267,8 @@ def test_one_clear_error_for_what_cannot_be(server: Server, tmp_path: Path) -> N
     file = tmp_path / "plain.yaml"
     file.write_text(json.dumps(PLAIN))
 
-    def refused(*arguments: str, **environment: str) -> str:
-        done = iciia(*arguments, **environment)
+    def refused(*arguments: str) -> str:
+        done = iciia(*arguments)
         assert done.returncode in (1, 2), done.stdout
         assert "Traceback" not in done.stderr
         return done.stderr.strip()
@@ -282,13 +283,11 @@ def test_one_clear_error_for_what_cannot_be(server: Server, tmp_path: Path) -> N
     query = "s3://bucket/run?nonsense=1"
     assert refused(*run, "--out", query) == f"{query}: Unexpected query parameter in S3 URI: 'nonsense'"
     silent = "s3://bucket/run?endpoint_override=127.0.0.1:9&scheme=http"
-    assert refused(*run, "--out", silent) == f"{silent}: the report cannot be read there (no server answers there)"
+    assert refused(*run, "--out", silent) == f"{silent}: the report cannot be written there (no server answers there)"
     server.refuse(0)
     try:
         run_at = server.at("denied")
-        assert refused(*run, "--out", run_at) == f"{run_at}: the report cannot be read there ({denied})"
-        missing = {**dict.fromkeys(KEYS, ""), "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)}
-        assert refused(*run, "--out", run_at, **missing) == f"{run_at}: the report cannot be read there ({denied})"
+        assert refused(*run, "--out", run_at) == f"{run_at}: the report cannot be written there ({denied})"
         assert refused("report", run_at) == f"{run_at}: is not a report (run.json in it cannot be read: {denied})"
     finally:
         server.refuse(float("inf"))

@@ -16,8 +16,8 @@ from sim.scenario.file import read, shipped
 
 @pytest.mark.parametrize("name", sorted(name for name in shipped() if not name.startswith(("paper/", "photos/"))))
 def test_shipped_scenarios_run(name: str, tmp_path: Path) -> None:
-    """Every scenario as it is shipped, with few clients, streams of at most 400 images, few steps and the first cell of its sweep, all of one
-    seed, so that they share a backbone. Those of data in files are in test_paper_data.py and test_photographs.py."""
+    """Every scenario as it is shipped, with few clients, at most 400 images each, few steps and the first cell of its sweep; all of
+    one seed, so that they share a backbone. Those of data in files are in test_paper_data.py and test_photographs.py."""
     values = read(name).values
     epochs = 5 if values["data"]["kind"] == "digits" else 1  # so few digits make 25 steps an epoch
     count = 24 if values["clients"]["images"] < 100 else 3  # of few images a barely trained backbone may know none
